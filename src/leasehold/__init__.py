@@ -1,0 +1,51 @@
+"""Leasehold: a pile of documents becomes searchable knowledge, with as many workers as you like, on PostgreSQL.
+
+The public surface is what this module names; everything else may change between releases.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Done",
+    "ErrorClass",
+    "Kind",
+    "LeaseholdError",
+    "Skip",
+    "Snooze",
+    "StepError",
+    "StepLease",
+    "Worker",
+    "WorkerConfig",
+]
+
+_HOMES = {
+    "Done": "leasehold.types",
+    "ErrorClass": "leasehold.types",
+    "Kind": "leasehold.worker.kinds",
+    "LeaseholdError": "leasehold.errors",
+    "Skip": "leasehold.types",
+    "Snooze": "leasehold.types",
+    "StepError": "leasehold.types",
+    "StepLease": "leasehold.types",
+    "Worker": "leasehold.worker.worker",
+    "WorkerConfig": "leasehold.worker.worker",
+}
+
+if TYPE_CHECKING:
+    from leasehold.errors import LeaseholdError
+    from leasehold.types import Done, ErrorClass, Skip, Snooze, StepError, StepLease
+    from leasehold.worker.kinds import Kind
+    from leasehold.worker.worker import Worker, WorkerConfig
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use, so that the command line starts without loading the worker or the driver."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'leasehold' has no attribute '{name}'")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,190 @@
+"""Sessions: one connection to the database that comes back by itself.
+
+A statement that fails because the connection went away, or because the server rolled the transaction back to let
+another one through (40001, 40P01), is sent again on a fresh transaction. That is safe because every verb of the kernel
+may be sent again. Everything else is raised at once: a statement timeout or a broken constraint does not get better.
+
+Retries last longer than a pooler's breaker (12 s), with decorrelated jitter; `patience_s` sets it. A session that finds
+itself on a read-only server (25006: a failover left it behind) drops the connection and asks for the address again.
+
+Not here: pooling of many sessions; what the statements mean.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import errors as pg
+
+from leasehold.db.target import Target, redact
+from leasehold.errors import DatabaseUnavailable, DatabaseVersion, DiskFull, HolderGone, LeaseholdError, NotFound, Refused
+
+T = TypeVar("T")
+Connection = psycopg.Connection[tuple[Any, ...]]
+Fault = Callable[[str, str], None]
+
+fault: Fault | None = None
+"""Set by tests (leasehold.testing.faults): called as fault(moment, statement) before and after each round trip."""
+
+TRY_AGAIN = (psycopg.OperationalError, psycopg.InterfaceError, pg.SerializationFailure, pg.DeadlockDetected)
+NEVER_AGAIN = (pg.QueryCanceled, pg.LockNotAvailable, pg.DiskFull, pg.InvalidPassword, pg.InvalidAuthorizationSpecification,
+               pg.InvalidCatalogName, pg.ConfigurationLimitExceeded)
+
+
+class Session:
+    """One connection on the direct route. Not for several threads at once; a lock makes a mistake wait, not break.
+
+    Args:
+        application_name: shown in pg_stat_activity; names the process and its duty.
+        patience_s: how long connection failures are tried again before DatabaseUnavailable is raised.
+    """
+
+    def __init__(self, target: Target, *, application_name: str = "leasehold", patience_s: float = 12.0) -> None:
+        self.target = target
+        self.application_name = application_name
+        self.patience_s = patience_s
+        self.reconnects = 0
+        self.connected_at_s = 0.0
+        self._connection: Connection | None = None
+        self._lock = threading.RLock()
+        self._closed = False
+
+    # -- calls --------------------------------------------------------------------------------------------------------
+
+    def fetch(self, statement: str, params: Sequence[Any] | dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """Run one statement in its own transaction; all its rows, [] when it returns none."""
+        return self.run(lambda connection: execute(connection, statement, params))
+
+    def run(self, work: Callable[[Connection], T]) -> T:
+        """Run *work* in one transaction and commit. It may be called again, so it must only touch the database."""
+        with self._lock:
+            return self._patiently(work)
+
+    def _patiently(self, work: Callable[[Connection], T]) -> T:
+        give_up_at = time.monotonic() + self.patience_s
+        pause_s = 0.02
+        while True:
+            try:
+                connection = self._connect()
+                with connection.transaction():
+                    answer = work(connection)
+                    if fault is not None:
+                        fault("before commit", "commit")
+                if fault is not None:
+                    fault("after commit", "commit")
+                return answer
+            except pg.ReadOnlySqlTransaction as error:
+                self._drop()
+                failure: Exception = error
+            except NEVER_AGAIN as error:
+                raise translate(error) from error
+            except TRY_AGAIN as error:
+                if not isinstance(error, (pg.SerializationFailure, pg.DeadlockDetected)):
+                    self._drop()
+                failure = error
+            except psycopg.Error as error:
+                raise translate(error) from error
+            if self._closed or time.monotonic() + pause_s > give_up_at:
+                raise DatabaseUnavailable(
+                    f"The database cannot be reached: {_first_line(failure)}", target=self.target.described()
+                ) from failure
+            time.sleep(pause_s)
+            pause_s = min(1.0, random.uniform(0.02, pause_s * 3))
+
+    # -- the connection -----------------------------------------------------------------------------------------------
+
+    @property
+    def connection(self) -> Connection:
+        """The connection itself, made if need be; for COPY, LISTEN and tests. The caller handles its failures."""
+        return self._connect()
+
+    def _connect(self) -> Connection:
+        if self._connection is not None and not self._connection.closed:
+            return self._connection
+        if self._closed:
+            raise DatabaseUnavailable("This session has been closed.", target=self.target.described())
+        if self.connected_at_s:
+            self.reconnects += 1
+        connection = connect(self.target, application_name=self.application_name)
+        self._connection = connection
+        self.connected_at_s = time.monotonic()
+        return connection
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def close(self) -> None:
+        """End it; a call that is waiting to try again gives up at once."""
+        self._closed = True
+        self._drop()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def connect(target: Target, *, application_name: str, autocommit: bool = True) -> Connection:
+    """One new connection; keepalives notice a dead network within about 15 s.
+
+    Raises:
+        DatabaseVersion: the server is older than 15.
+        psycopg.OperationalError: it cannot be reached.
+    """
+    connection = psycopg.connect(
+        target.conninfo(),
+        autocommit=autocommit,
+        application_name=application_name,
+        connect_timeout=5,
+        keepalives_idle=5,
+        keepalives_interval=3,
+        keepalives_count=3,
+        tcp_user_timeout=15_000,
+    )
+    if connection.info.server_version < 150000:
+        version = connection.info.server_version // 10000
+        connection.close()
+        raise DatabaseVersion(f"The database server is PostgreSQL {version}.", target=target.described())
+    return connection
+
+
+def execute(
+    connection: Connection, statement: str, params: Sequence[Any] | dict[str, Any] | None = None
+) -> list[tuple[Any, ...]]:
+    """One statement on *connection*: all its rows, [] when it returns none. Every statement passes here."""
+    if fault is not None:
+        fault("before", statement)
+    cursor = connection.execute(statement, params)  # type: ignore[arg-type]
+    rows = cursor.fetchall() if cursor.description is not None else []
+    if fault is not None:
+        fault("after", statement)
+    return rows
+
+
+# -- the server's errors in our words ---------------------------------------------------------------------------------
+
+BY_STATE: dict[str, type[LeaseholdError]] = {"LS002": HolderGone, "LS004": NotFound, "LS005": Refused}
+
+
+def translate(error: psycopg.Error) -> Exception:
+    """Our error for a server's SQLSTATE, with its HINT as the remedy; an error we do not know stays what it is."""
+    kind = BY_STATE.get(error.sqlstate or "")
+    if kind is not None:
+        return kind(error.diag.message_primary, remedy=error.diag.message_hint)
+    if isinstance(error, pg.DiskFull):
+        return DiskFull(f"The database server's disk is full: {_first_line(error)}")
+    if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
+        return DatabaseUnavailable(f"The database cannot be reached: {_first_line(error)}")
+    return error
+
+
+def _first_line(error: BaseException) -> str:
+    return redact(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__)

@@ -1,0 +1,1 @@
+select number, checksum from leasehold.migration order by number

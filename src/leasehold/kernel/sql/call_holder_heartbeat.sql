@@ -1,0 +1,1 @@
+select holder_id, tokens from leasehold.holder_heartbeat(%s::bigint[])

@@ -1,0 +1,1 @@
+select leasehold.holder_join(%s, %s, %s, %s, %s)

@@ -1,0 +1,1 @@
+select moved, next_s from leasehold.promote(%s)

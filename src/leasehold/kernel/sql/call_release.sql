@@ -1,0 +1,1 @@
+select leasehold.release(%s::bigint[], %s::bigint[])

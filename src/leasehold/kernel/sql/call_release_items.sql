@@ -1,0 +1,1 @@
+select leasehold.release_items(%s, %s::bytea[], %s::bigint[])

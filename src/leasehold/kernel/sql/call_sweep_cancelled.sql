@@ -1,0 +1,1 @@
+select leasehold.sweep_cancelled(%s)

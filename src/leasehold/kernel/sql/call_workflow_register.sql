@@ -1,0 +1,1 @@
+select leasehold.workflow_register(%s, %s::jsonb)

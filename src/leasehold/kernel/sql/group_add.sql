@@ -1,0 +1,59 @@
+-- group_add: add one run per item, with all its steps: the first ones ready, the rest blocked.
+--
+-- Returns  the first run id; the others follow without a gap.
+-- Cost     per run one row each in run and payload, per step one in step and one in ready or blocked.
+-- Blocks   adding, sealing, folding and retrying of the same group, one after another.
+-- Fencing  none needed. Adding to a group that was complete opens its next round.
+create or replace function leasehold.group_add(p_group_id bigint, p_items jsonb[])
+returns bigint language plpgsql set jit = off as $$
+declare
+    v_group leasehold.run_group;
+    v_n constant bigint := cardinality(p_items);
+    v_first bigint;
+begin
+    select * into v_group from leasehold.run_group g where g.group_id = p_group_id for update;
+    if not found then
+        raise exception using errcode = 'LS004', message = format('there is no group %s', p_group_id);
+    end if;
+    if v_group.cancelled_at is not null then
+        raise exception using errcode = 'LS005', message = format('group %s was cancelled', p_group_id),
+            hint = 'Open a new group.';
+    end if;
+    if v_n = 0 then
+        return null;
+    end if;
+    -- A block of ids in one go: others wait for this lock only as long as the sequence takes to move.
+    perform pg_advisory_xact_lock(hashtextextended('leasehold.run_seq', 0));
+    v_first := nextval('leasehold.run_seq');
+    perform setval('leasehold.run_seq', v_first + v_n - 1);
+    perform leasehold.ensure_partitions(v_first + v_n);
+    insert into leasehold.run (run_id, group_id) select v_first + i, p_group_id from generate_series(0, v_n - 1) i;
+    insert into leasehold.payload (run_id, item)
+    select v_first + u.ord - 1, u.item from unnest(p_items) with ordinality u(item, ord);
+    insert into leasehold.step (step_id, lane_id)
+    select (v_first + i) * 1024 + w.ix, l.lane_id
+      from generate_series(0, v_n - 1) i, leasehold.workflow_step w
+      join leasehold.lane l on l.group_id = p_group_id and l.kind = w.kind and l.key is null
+     where w.workflow_id = v_group.workflow_id
+     order by 1;
+    insert into leasehold.ready (lane_id, alone, position, step_id, attempt, unstarted)
+    select o.lane_id, false, nextval('leasehold.position_seq'), o.step_id, 1, true
+      from (select l.lane_id, (v_first + i) * 1024 + w.ix as step_id
+              from generate_series(0, v_n - 1) i, leasehold.workflow_step w
+              join leasehold.lane l on l.group_id = p_group_id and l.kind = w.kind and l.key is null
+             where w.workflow_id = v_group.workflow_id and w.parents = 0
+             order by 2) o;
+    insert into leasehold.blocked (step_id, lane_id, parents_left)
+    select (v_first + i) * 1024 + w.ix, l.lane_id, w.parents
+      from generate_series(0, v_n - 1) i, leasehold.workflow_step w
+      join leasehold.lane l on l.group_id = p_group_id and l.kind = w.kind and l.key is null
+     where w.workflow_id = v_group.workflow_id and w.parents > 0;
+    insert into leasehold.group_span (group_id, first_run, last_run) values (p_group_id, v_first, v_first + v_n - 1);
+    update leasehold.run_group g
+       set added = g.added + v_n,
+           round = g.round + case when g.completed_at is null then 0 else 1 end,
+           completed_at = null
+     where g.group_id = p_group_id;
+    return v_first;
+end
+$$;

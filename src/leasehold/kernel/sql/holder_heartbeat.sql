@@ -1,0 +1,27 @@
+-- holder_heartbeat: keep everything that these holders hold.
+--
+-- Returns  the holders that still live, each with the tokens it holds; a holder that is missing has lost all it held, and
+--          a lease that is missing was taken away (cancelled, or past its deadline).
+-- Cost     one update a holder, however much it holds.
+-- Blocks   waits for a claim or a reap of the same holder.
+-- Fencing  a late heartbeat keeps a holder that nobody has reaped; one that was reaped stays ended.
+create or replace function leasehold.holder_heartbeat(p_holder_ids bigint[])
+returns table (holder_id bigint, tokens bigint[]) language plpgsql as $$
+#variable_conflict use_column
+declare
+    v_now timestamptz;
+begin
+    perform from leasehold.holder h where h.holder_id = any (p_holder_ids) order by h.holder_id for no key update;
+    v_now := leasehold.now();
+    return query
+    with kept as (
+        update leasehold.holder h
+           set heartbeat_at = v_now, expires_at = v_now + h.ttl
+         where h.holder_id = any (p_holder_ids) and h.ended_at is null
+        returning h.holder_id
+    )
+    select k.holder_id,
+           coalesce((select array_agg(l.token) from leasehold.lease l where l.holder_id = k.holder_id), '{}')
+      from kept k;
+end
+$$;

@@ -1,0 +1,78 @@
+-- What must hold at every commit, whatever happened: one row per violation, none when all is well.
+with standing as (
+    select step_id, 'blocked' as place from leasehold.blocked
+    union all select step_id, 'delayed' from leasehold.delayed
+    union all select step_id, 'ready' from leasehold.ready
+    union all select unnest(step_ids), 'lease' from leasehold.lease
+), places as (
+    select step_id, count(*) as n, string_agg(place, ', ' order by place) as places from standing group by step_id
+), last as (
+    select distinct on (step_id) step_id, ended, token from leasehold.outcome order by step_id, token desc
+)
+select 'a step stands in exactly one place, or has a final outcome' as rule,
+       format('step %s stands in %s', p.step_id, p.places) as found
+  from places p where p.n > 1
+union all
+select 'a step that stands nowhere has a final outcome',
+       format('step %s stands nowhere; its last outcome is %s', s.step_id, coalesce(l.ended::text, 'none'))
+  from leasehold.step s left join places p using (step_id) left join last l using (step_id)
+ where p.step_id is null and coalesce(l.ended not in ('succeeded', 'failed', 'cancelled'), true)
+union all
+select 'a step that ended stands nowhere', format('step %s ended %s but stands in %s', p.step_id, l.ended, p.places)
+  from places p join last l using (step_id) where l.ended in ('succeeded', 'failed', 'cancelled')
+union all
+select 'what stands somewhere exists', format('step %s stands in %s but has no row', p.step_id, p.places)
+  from places p left join leasehold.step s using (step_id) where s.step_id is null
+union all
+select 'at most one succeeded outcome per step and round', format('step %s has %s', o.step_id, count(*))
+  from leasehold.outcome o where o.ended = 'succeeded' group by o.step_id
+having count(*) > 1 + (select count(*) from leasehold.outcome r
+                        where r.step_id = o.step_id and r.ended = 'reopened')
+union all
+select 'a group is complete iff it is sealed and all its runs have ended',
+       format('group %s: added %s, ended %s, sealed %s, completed %s', g.group_id, g.added, e.ended,
+              g.sealed_at is not null, g.completed_at is not null)
+  from leasehold.run_group g
+ cross join lateral (select count(*) as ended from leasehold.group_span s
+                       join leasehold.run_outcome o on o.run_id between s.first_run and s.last_run
+                      where s.group_id = g.group_id and not o.reopened) e
+ where g.completed_at is not null and (g.sealed_at is null or e.ended <> g.added)
+union all
+select 'a completed group has its completion row', format('group %s round %s', g.group_id, g.round)
+  from leasehold.run_group g
+ where g.completed_at is not null
+   and not exists (select from leasehold.group_completion c where c.group_id = g.group_id and c.round = g.round)
+union all
+select 'each completion has one event', format('group %s round %s has %s', c.group_id, c.round, e.n)
+  from leasehold.group_completion c
+ cross join lateral (select count(*) as n from leasehold.event v
+                      where v.group_id = c.group_id and v.name = 'group_end'
+                        and (v.data ->> 'round')::integer = c.round) e
+ where e.n <> 1
+union all
+select 'counts and deltas of a group add up to its ended runs',
+       format('group %s counts %s, its runs say %s', g.group_id, g.succeeded + g.failed + g.cancelled + d.n, e.ended)
+  from leasehold.run_group g
+ cross join lateral (select coalesce(sum(x.succeeded + x.failed + x.cancelled), 0) as n
+                       from leasehold.group_delta x where x.group_id = g.group_id) d
+ cross join lateral (select count(*) as ended from leasehold.group_span s
+                       join leasehold.run_outcome o on o.run_id between s.first_run and s.last_run
+                      where s.group_id = g.group_id and not o.reopened) e
+ where g.succeeded + g.failed + g.cancelled + d.n <> e.ended
+union all
+select 'a lease belongs to a living holder', format('lease %s of holder %s', l.token, l.holder_id)
+  from leasehold.lease l join leasehold.holder h using (holder_id) where h.ended_at is not null
+union all
+select 'a holder that holds a step alone holds nothing else', format('holder %s', l.holder_id)
+  from leasehold.lease l where l.alone
+   and (cardinality(l.step_ids) > 1
+        or exists (select from leasehold.lease o where o.holder_id = l.holder_id and o.token <> l.token))
+union all
+select 'nothing ready stands in a lane that no group owns', format('lane %s', r.lane_id)
+  from (select distinct lane_id from leasehold.ready) r left join leasehold.lane l using (lane_id)
+ where l.lane_id is null
+union all
+select 'a run that ended has nothing waiting', format('run %s has step %s waiting as %s', p.step_id >> 10, p.step_id, p.places)
+  from places p join leasehold.run_outcome o on o.run_id = p.step_id >> 10 and not o.reopened
+ where p.places in ('blocked', 'delayed')
+order by 1, 2;

@@ -1,0 +1,1 @@
+select verb, sum(steps) from leasehold.refusal group by verb

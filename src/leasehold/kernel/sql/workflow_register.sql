@@ -1,0 +1,47 @@
+-- workflow_register: store a workflow's definition, once per content.
+--
+-- p_steps is a JSON array of {kind, children: [ix...], attempts_max, backoff_s, backoff_max_s}, its order giving ix.
+--
+-- Returns  the workflow_id of this very content; a changed definition gets a new one, so queued runs keep theirs.
+-- Cost     one probe when it is known.
+-- Blocks   briefly when two processes register the same new definition.
+-- Fencing  none needed.
+create or replace function leasehold.workflow_register(p_name text, p_steps jsonb)
+returns bigint language plpgsql as $$
+declare
+    v_digest constant bytea := sha256(convert_to(p_name || ' ' || p_steps::text, 'UTF8'));
+    v_workflow_id bigint;
+    v_sinks integer;
+begin
+    select w.workflow_id into v_workflow_id from leasehold.workflow w where w.digest = v_digest;
+    if found then
+        return v_workflow_id;
+    end if;
+    select count(*) into v_sinks from jsonb_array_elements(p_steps) s where jsonb_array_length(s -> 'children') = 0;
+    if v_sinks <> 1 then
+        raise exception using errcode = 'LS010',
+            message = format('workflow %s has %s steps without children; it needs exactly one', p_name, v_sinks),
+            hint = 'Let all branches join in one last step.';
+    end if;
+    insert into leasehold.workflow (name, digest, linear, created_at)
+    values (p_name, v_digest,
+            not exists (select from jsonb_array_elements(p_steps) s where jsonb_array_length(s -> 'children') > 1)
+            and (select count(*) from jsonb_array_elements(p_steps) s, jsonb_array_elements(s -> 'children')) =
+                jsonb_array_length(p_steps) - 1,
+            leasehold.now())
+    on conflict (digest) do nothing
+    returning workflow_id into v_workflow_id;
+    if v_workflow_id is null then
+        return (select w.workflow_id from leasehold.workflow w where w.digest = v_digest);
+    end if;
+    insert into leasehold.workflow_step
+        (workflow_id, ix, kind, parents, children, attempts_max, backoff_s, backoff_max_s)
+    select v_workflow_id, s.ord - 1, s.body ->> 'kind',
+           (select count(*) from jsonb_array_elements(p_steps) o, jsonb_array_elements(o -> 'children') c
+             where c::text::bigint = s.ord - 1),
+           array(select c::text::smallint from jsonb_array_elements(s.body -> 'children') c),
+           (s.body ->> 'attempts_max')::smallint, (s.body ->> 'backoff_s')::real, (s.body ->> 'backoff_max_s')::real
+      from jsonb_array_elements(p_steps) with ordinality s(body, ord);
+    return v_workflow_id;
+end
+$$;

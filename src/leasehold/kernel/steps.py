@@ -1,0 +1,167 @@
+"""Steps: claiming ready ones, and saying how leased ones ended.
+
+A `Lease` is a value: it may be stale when you read it. Only the database knows; `finish` answers for each step whether
+its word was accepted now, had been accepted before, or came too late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from leasehold.db.session import Connection, Session, execute
+from leasehold.db.statements import load
+
+PACKAGE = "leasehold.kernel"
+PAGE_MAX = 500
+"""Steps that one lease may cover: its two arrays then stay within one 8 kB row."""
+
+
+class Verdict(StrEnum):
+    ACCEPTED = "accepted"
+    ALREADY = "already accepted"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A lane that has something ready, as the database says now; `oldest` is its lowest waiting position."""
+
+    lane_id: int
+    kind: str
+    group_id: int
+    stage: int
+    weight: int
+    priority: int
+
+
+@dataclass(frozen=True, slots=True)
+class LaneRequest:
+    """Take up to `n` steps of a lane, behind position `hint` (0: from its start), for `deadline_s` seconds."""
+
+    lane_id: int
+    n: int
+    hint: int
+    deadline_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A page of steps of one lane, held under one token. `alone`: its holder must hold nothing else meanwhile."""
+
+    token: int
+    lane_id: int
+    steps: tuple[tuple[int, int], ...]
+    """(step_id, attempt), in the lane's order; attempts count from 1."""
+    last_position: int | None
+    alone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    leases: tuple[Lease, ...]
+    alone_waiting: tuple[int, ...]
+    """Lanes that have steps to be leased alone, which this holder could not take because it holds others."""
+
+
+@dataclass(slots=True)
+class End:
+    """How one step ended: `ended` is succeeded, error, failed, cancelled or snoozed.
+
+    `delay_s` is the wait of an error or a snooze (None: the workflow's backoff); `wait_key` wakes a snoozed step sooner.
+    """
+
+    token: int
+    step_id: int
+    ended: str
+    reason: str | None = None
+    detail: str | None = None
+    delay_s: float | None = None
+    wait_key: bytes | None = None
+
+
+def lanes(session: Session, kinds: Sequence[str]) -> list[Lane]:
+    """Lanes of *kinds* that have ready steps and are not paused."""
+    return [Lane(*row) for row in session.fetch(load(PACKAGE, "lanes_with_work"), (list(kinds),))]
+
+
+def claim(session: Session, holder_id: int, claim_no: int, requests: Sequence[LaneRequest]) -> Claimed:
+    """Lease what *requests* ask for. The same *claim_no* again answers with the same leases and takes nothing new.
+
+    Raises:
+        HolderGone: the holder has left or was reaped.
+    """
+    rows = session.fetch(
+        load(PACKAGE, "call_claim"),
+        (
+            holder_id,
+            claim_no,
+            [request.lane_id for request in requests],
+            [request.n for request in requests],
+            [request.hint for request in requests],
+            [request.deadline_s for request in requests],
+        ),
+    )
+    leases, waiting = [], []
+    for token, lane_id, step_ids, attempts, last_position, alone in rows:
+        if token is None:
+            waiting.append(lane_id)
+        else:
+            leases.append(Lease(token, lane_id, tuple(zip(step_ids, attempts, strict=True)), last_position, alone))
+    return Claimed(tuple(leases), tuple(waiting))
+
+
+def accept(connection: Connection, held: Sequence[tuple[int, int]]) -> list[int]:
+    """Within a transaction: the indexes (from 0) of the (token, step_id) pairs that are still held.
+
+    Until the transaction ends they stay so: effects written now commit together with the `finish` that must follow.
+    """
+    tokens, steps = [token for token, _ in held], [step for _, step in held]
+    rows = execute(connection, load(PACKAGE, "call_accept"), (tokens, steps))
+    return [ord_ - 1 for ord_ in rows[0][0]]
+
+
+def finish(connection: Connection, ends: Sequence[End]) -> list[Verdict]:
+    """Record how steps ended, in one statement; a verdict each, in order. May be sent again."""
+    verdicts = [Verdict.ACCEPTED] * len(ends)
+    plain = all(end.ended == "succeeded" and end.detail is None and end.wait_key is None for end in ends)
+    columns: list[list[Any]] = [[end.token for end in ends], [end.step_id for end in ends]]
+    if plain:  # most pages: five short arrays fewer to write and to read
+        columns += [[], [], [], [], []]
+    else:
+        columns += [
+            [end.ended for end in ends],
+            [end.reason for end in ends],
+            [end.detail for end in ends],
+            [end.delay_s for end in ends],
+            [end.wait_key for end in ends],
+        ]
+    for ord_, verdict in execute(connection, load(PACKAGE, "call_finish"), columns):
+        verdicts[ord_ - 1] = Verdict(verdict)
+    return verdicts
+
+
+def finish_all(session: Session, ends: Sequence[End]) -> list[Verdict]:
+    """`finish` in a transaction of its own."""
+    return session.run(lambda connection: finish(connection, ends)) if ends else []
+
+
+def release(session: Session, held: Sequence[tuple[int, int]]) -> int:
+    """Give (token, step_id) pairs back unworked and uncharged; how many were still held."""
+    if not held:
+        return 0
+    tokens, steps = [token for token, _ in held], [step for _, step in held]
+    return int(session.fetch(load(PACKAGE, "call_release"), (tokens, steps))[0][0])
+
+
+def promote(session: Session, *, limit: int = 5000) -> tuple[int, float | None]:
+    """Make delayed steps ready whose time has come; how many, and seconds until the next one (None: none waits)."""
+    moved, next_s = session.fetch(load(PACKAGE, "call_promote"), (limit,))[0]
+    return int(moved), next_s
+
+
+def payloads(session: Session, run_ids: Sequence[int]) -> dict[int, Any]:
+    """The items of these runs."""
+    return {run_id: item for run_id, item in session.fetch(load(PACKAGE, "payloads"), (list(run_ids),))}

@@ -1,0 +1,61 @@
+"""Options: frozen, keyword-only, units in names, each default argued, relations checked together.
+
+Where an option comes from (flag, environment, file) is the entrances' business; here only meanings and limits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from leasehold.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseOptions:
+    ttl_s: float = 30.0
+    """A dead host's steps come back after about this long. Shorter recovers sooner and tolerates less lag."""
+    heartbeat_s: float = 5.0
+    """One request per process at this interval; six tries before a lease can lapse."""
+
+    def __post_init__(self) -> None:
+        if not 0.2 <= self.ttl_s <= 86_400:
+            raise UsageError(f"lease.ttl_s={self.ttl_s} must be between 0.2 and 86400 seconds.")
+        if not 0 < self.heartbeat_s * 2 <= self.ttl_s:
+            raise UsageError(
+                f"lease.heartbeat_s={self.heartbeat_s} leaves no second try within lease.ttl_s={self.ttl_s}.",
+                remedy=f"Use {self.ttl_s / 4:g} seconds or less.",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkOptions:
+    size: int = 1200
+    """Characters in a chunk at most. About 300 tokens of English: one idea, and well inside every embedder's limit."""
+    overlap: int = 0
+    """Characters repeated at the start of the next chunk. 0: hybrid search finds words at the seams by full text."""
+
+    def __post_init__(self) -> None:
+        if not 100 <= self.size <= 100_000:
+            raise UsageError(f"chunk.size={self.size} must be between 100 and 100000 characters.")
+        if not 0 <= self.overlap <= self.size // 2:
+            raise UsageError(f"chunk.overlap={self.overlap} must be between 0 and half of chunk.size={self.size}.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceOptions:
+    include: tuple[str, ...] = ()
+    """gitignore-style patterns; when given, only files that match one are taken."""
+    exclude: tuple[str, ...] = ()
+    """gitignore-style patterns on top of the built-in ones."""
+    max_bytes: int = 100_000_000
+    """Larger files fail with this reason instead of filling a worker's memory."""
+    mass_delete_ratio: float = 0.5
+    """A sync that would delete more than this share of a source's documents stops before it deletes any."""
+    mass_delete_min: int = 50
+    """Below this many deletions the ratio is not looked at: small folders change a lot."""
+
+    def __post_init__(self) -> None:
+        if self.max_bytes < 1:
+            raise UsageError(f"source.max_bytes={self.max_bytes} must be at least 1.")
+        if not 0 < self.mass_delete_ratio <= 1:
+            raise UsageError(f"source.mass_delete_ratio={self.mass_delete_ratio} must be above 0 and at most 1.")

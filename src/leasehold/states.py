@@ -1,0 +1,69 @@
+"""The state machines, as literal tables: event -> {state the thing must be in: states it may be left in}.
+
+The SQL functions implement them, `tests/property` drives every (state, event) pair through the SQL and compares, and
+docs/concepts/states.md is printed from here. A pair that is not in the table changes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+BLOCKED, READY, DELAYED, LEASED = "blocked", "ready", "delayed", "leased"
+SUCCEEDED, FAILED, CANCELLED = "succeeded", "failed", "cancelled"
+
+Transitions = dict[str, dict[str, frozenset[str]]]
+
+
+def _to(*states: str) -> frozenset[str]:
+    return frozenset(states)
+
+
+STEP: Final[Transitions] = {
+    "claim": {READY: _to(LEASED)},
+    "succeed": {LEASED: _to(SUCCEEDED)},
+    "skip": {LEASED: _to(CANCELLED)},
+    "fail": {LEASED: _to(FAILED)},
+    "error": {LEASED: _to(DELAYED, FAILED)},  # failed when it was the last attempt
+    "snooze": {LEASED: _to(DELAYED)},
+    "release": {LEASED: _to(READY)},
+    "holder dies": {LEASED: _to(READY, DELAYED, FAILED)},  # charged only when it was all its holder held
+    "deadline passes": {LEASED: _to(READY, DELAYED, FAILED)},
+    "come due": {DELAYED: _to(READY)},
+    "last parent succeeds": {BLOCKED: _to(READY)},
+    "run ends": {BLOCKED: _to(CANCELLED), READY: _to(CANCELLED), DELAYED: _to(CANCELLED)},
+    "group cancelled": {
+        BLOCKED: _to(CANCELLED),
+        READY: _to(CANCELLED),
+        DELAYED: _to(CANCELLED),
+        LEASED: _to(CANCELLED),
+    },
+    "retry": {FAILED: _to(READY, BLOCKED), CANCELLED: _to(READY, BLOCKED)},  # a cancelled sibling of a failed step
+}
+"""A step. `error` is a transient error of its own word; `skip` ends its run with nothing to do."""
+
+STEP_START: Final = _to(BLOCKED, READY)
+STEP_END: Final = _to(SUCCEEDED, FAILED, CANCELLED)
+
+RUN: Final[Transitions] = {
+    "last step succeeds": {"open": _to("succeeded")},
+    "a step fails": {"open": _to("failed")},
+    "a step skips": {"open": _to("cancelled")},
+    "group cancelled": {"open": _to("cancelled")},
+    "retry": {"failed": _to("open")},
+}
+
+GROUP: Final[Transitions] = {
+    "add": {"open": _to("open"), "sealed": _to("sealed"), "completed": _to("sealed")},  # a completed one: next round
+    "seal": {"open": _to("sealed", "completed")},
+    "last run ends": {"sealed": _to("completed")},
+    "cancel": {"open": _to("cancelling"), "sealed": _to("cancelling")},
+    "sweep": {"cancelling": _to("cancelling", "completed")},
+    "retry": {"sealed": _to("sealed"), "completed": _to("sealed"), "open": _to("open")},
+}
+
+HOLDER: Final[Transitions] = {
+    "heartbeat": {"living": _to("living")},
+    "claim": {"living": _to("living")},
+    "leave": {"living": _to("left")},
+    "expire": {"living": _to("reaped")},
+}
