@@ -199,6 +199,7 @@ def for_account(binaries: Binaries, account: Account, place: Path) -> Binaries:
 
 
 def _copy(prefix: Path, copy: Path) -> None:
+    make_directory(copy.parent, 0o755)
     unfinished = copy.with_name(f"{copy.name}.{os.getpid()}")
     libraries = prefix.parent.with_name(f"{prefix.parent.name}.libs")
     try:
@@ -211,6 +212,16 @@ def _copy(prefix: Path, copy: Path) -> None:
             unfinished.rename(copy)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def make_directory(path: Path, mode: int) -> None:
+    """Make it if it is not there. Only a directory made here gets the mode; its parents follow the umask."""
+    if path.is_dir():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        path.mkdir()
+        path.chmod(mode)
 
 
 def _open_to_read(tree: Path) -> None:
