@@ -41,7 +41,15 @@ from pathlib import Path
 from urllib.parse import quote
 
 from leasehold.db import supervisor
-from leasehold.db.binaries import Account, Binaries, find_binaries, for_account, reachable, server_account
+from leasehold.db.binaries import (
+    Account,
+    Binaries,
+    find_binaries,
+    for_account,
+    make_directory,
+    reachable,
+    server_account,
+)
 from leasehold.errors import DataDirectoryUnusable, DataDirectoryVersion, DiskFull, ServerStartFailed
 
 ROOTS_PLACE = Path("/var/lib/leasehold")
@@ -156,7 +164,7 @@ class _User:
         if self.fd is not None and not _same_file(self.fd, path):
             self.leave()  # the home was removed and perhaps made anew
         if self.fd is None:
-            _make_directory(self.dir)
+            make_directory(self.dir, 0o711 if os.geteuid() == 0 else 0o700)  # root's server account passes through
             self.fd = supervisor.take(str(path), fcntl.LOCK_SH, max(0.0, deadline - time.monotonic()))
         if self.fd is None:
             raise ServerStartFailed(f"The server of {self.dir} is stopping, and did not end in time.")
@@ -331,7 +339,10 @@ def _spawn(arguments: list[str], log: Path, report: int) -> None:
 def _read_report(fd: int, deadline: float) -> dict[str, object]:
     """What the supervisor says; nothing when it was killed first or takes too long: the caller looks for itself."""
     readable, _, _ = select.select([fd], [], [], max(0.0, deadline - time.monotonic()))
-    line = os.read(fd, 16384) if readable else b""
+    if not readable:
+        return {}
+    with open(fd, "rb", closefd=False) as pipe:
+        line = pipe.readline()
     words: dict[str, object] = json.loads(line) if line.endswith(b"\n") else {}
     return words
 
@@ -358,9 +369,9 @@ def _plan(directory: Path, idle_grace_s: float) -> list[str]:
     account = server_account(data.stat().st_uid if data.is_dir() else None)
     if account is not None:
         data = _place_for(directory, data, account)
-        _make_directory(ROOTS_PLACE, 0o755)
-        binaries = for_account(binaries, account, ROOTS_PLACE)
     _check(data, binaries, account)
+    if account is not None:
+        binaries = for_account(binaries, account, ROOTS_PLACE)
     socket_dir = _socket_dir(directory, data, account)
     options = {
         "bin_dir": binaries.bin_dir,
@@ -383,7 +394,13 @@ def _data_dir(directory: Path) -> Path:
 
 def _place_for(directory: Path, data: Path, account: Account) -> Path:
     """Where the account can work: the given place if it can enter it, else a new one that `location` remembers."""
-    if (directory / "location").exists() or reachable(data.parent, account):
+    location = directory / "location"
+    if location.exists() and not data.parent.is_dir():
+        raise DataDirectoryUnusable(
+            f"{location} says that the data is in {data}, but {data.parent} is not there.",
+            remedy=f"Bring {data.parent} back (is a volume missing?), or remove {location} to start with empty data.",
+        )
+    if location.exists() or reachable(data.parent, account):
         return data
     if data.exists():
         raise DataDirectoryUnusable(
@@ -391,37 +408,37 @@ def _place_for(directory: Path, data: Path, account: Account) -> Path:
             remedy=f"Let {account.name} enter every folder above it (chmod o+x), or choose another LEASEHOLD_HOME.",
         )
     mark = blake2b(os.fsencode(directory), digest_size=8).hexdigest()
-    _make_directory(ROOTS_PLACE, 0o755)
-    _make_directory(ROOTS_PLACE / mark, 0o711)
+    make_directory(ROOTS_PLACE, 0o755)
+    make_directory(ROOTS_PLACE / mark, 0o711)
     place = ROOTS_PLACE / mark / "data"
     unfinished = directory / "location.new"
     unfinished.write_text(f"{place}\n", encoding="utf-8")
-    unfinished.rename(directory / "location")
+    unfinished.rename(location)
     return place
 
 
-def _make_directory(path: Path, mode: int | None = None) -> None:
-    """Make it if it is not there. Only what we make gets a mode; root's lesser account must be able to pass through."""
-    if path.is_dir():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with suppress(FileExistsError):
-        path.mkdir()
-        path.chmod(mode if mode is not None else 0o711 if os.geteuid() == 0 else 0o700)
-
-
 def _socket_dir(directory: Path, data: Path, account: Account | None) -> Path:
-    """The data directory, unless the address would be too long for the kernel: then a short private one."""
+    """The data directory; where the kernel would find the address too long, or libpq see two, a private one.
+
+    Source: a comma in libpq's `host` separates hosts, and cannot be quoted (PostgreSQL manual, "Connection Strings").
+    """
     name = f"/.s.PGSQL.{supervisor.PORT}"
-    if len(os.fsencode(data)) + len(name) <= SOCKET_BYTES_MAX:
+    if len(os.fsencode(data)) + len(name) <= SOCKET_BYTES_MAX and "," not in str(data):
         return data
     uid = account.uid if account else os.geteuid()
     mark = f"leasehold-{uid}-{blake2b(os.fsencode(directory), digest_size=6).hexdigest()}"
     for parent in filter(None, (os.environ.get("XDG_RUNTIME_DIR"), "/tmp")):
         short = Path(parent).is_dir() and len(os.fsencode(parent)) + 1 + len(mark) + len(name) <= SOCKET_BYTES_MAX
-        if short and os.access(parent, os.W_OK) and (account is None or reachable(Path(parent), account)):
+        if (
+            short
+            and "," not in parent
+            and os.access(parent, os.W_OK)
+            and (account is None or reachable(Path(parent), account))
+        ):
             return _private(Path(parent, mark), uid)
-    raise DataDirectoryUnusable(f"{data} is too long a path for a socket, and no other directory was found for it.")
+    raise DataDirectoryUnusable(
+        f"{data} cannot hold the socket (long path, or a comma), and no other directory was found for it."
+    )
 
 
 def _private(path: Path, uid: int) -> Path:

@@ -195,7 +195,7 @@ def run(plan: Plan, program: str, *arguments: str, stdin: bytes = b"") -> None:
         stderr=subprocess.STDOUT,
         check=False,
         cwd="/",
-        preexec_fn=tied(signal.SIGKILL),  # safe: this process has one thread
+        preexec_fn=tied(signal.SIGKILL),
         user=plan.user,
         group=plan.group,
         extra_groups=plan.extra_groups,
@@ -303,7 +303,7 @@ def start(plan: Plan) -> subprocess.Popen[bytes]:
             stdin=subprocess.DEVNULL,
             cwd="/",
             pass_fds=(lock,),
-            preexec_fn=tied(signal.SIGINT),
+            preexec_fn=tied(signal.SIGINT),  # noqa: PLW1509 - this process has one thread
             user=plan.user,
             group=plan.group,
             extra_groups=plan.extra_groups,
@@ -517,6 +517,9 @@ def supervise(plan: Plan) -> int:
     os.write(watch, json.dumps({"pid": os.getpid(), "version": plan.version}).encode())
     try:
         Supervisor(plan, watch).run()
+        if plan.socket_dir != plan.data_dir:
+            with suppress(OSError):
+                os.rmdir(plan.socket_dir)  # made for this run, in a public place
     except Failed as failed:
         say(str(failed))
         report(plan, {"failed": str(failed)})
