@@ -62,26 +62,56 @@ def steps_by(served: list[tuple[LaneView, int]], field: str) -> Counter:
 # -- shares -----------------------------------------------------------------------------------------------------------
 
 
+WEIGHTS = {1: 1, 2: 2, 3: 5}
+
+
+def weighted_lanes(rng: random.Random, lanes_min: int, lanes_max: int) -> list[LaneView]:
+    lanes = [
+        LaneView(100 * group + i, rng.choice("ab"), group, weight, stage=rng.randint(0, 2))
+        for group, weight in WEIGHTS.items()
+        for i in range(rng.randint(lanes_min, lanes_max))
+    ]
+    rng.shuffle(lanes)
+    return lanes
+
+
+def assert_shares(served: list[tuple[LaneView, int]], seed: int) -> None:
+    steps = steps_by(served, "group_id")
+    for group, weight in WEIGHTS.items():
+        share, due = steps[group] / steps.total(), weight / 8
+        assert abs(share - due) <= 0.05 * due, f"seed {seed}: group {group} got {share:.3f} instead of {due}"
+
+
 @pytest.mark.parametrize("fresh", [True, False], ids=["a new view per claim", "one view"])
 @pytest.mark.parametrize("seed", range(20))
 def test_groups_share_a_saturated_pool_by_weight(seed, fresh):
-    """Within 5 % of 1 : 2 : 5, whatever the pool, the page, and how many lanes a group has; paid in steps, not turns."""
+    """Within 5 % of 1 : 2 : 5, with one lane per claim or eight, however many lanes a group has."""
     rng = random.Random(seed)
-    kinds = {kind: KindLimits(rng.randint(1, 50), rng.choice([0, 20])) for kind in "ab"}
-    weights = {1: 1, 2: 2, 3: 5}
-    lanes = [
-        LaneView(100 * group + i, rng.choice("ab"), group, weight, stage=rng.randint(0, 2))
-        for group, weight in weights.items()
-        for i in range(rng.randint(1, 6))
-    ]
-    rng.shuffle(lanes)
+    kinds = dict.fromkeys("ab", KindLimits(rng.randint(1, 50)))
+    slots = rng.choice([1, 8 * kinds["a"].page_max])
+    lanes = weighted_lanes(rng, 1, 6) if slots == 1 else weighted_lanes(rng, 8, 12)
 
-    served = serve(LanePolicy({"*": rng.randint(1, 10)}, kinds), Backlog(lanes), 4000, fresh=fresh)
+    served = serve(LanePolicy({"*": slots}, kinds), Backlog(lanes), 4000, fresh=fresh)
 
-    steps = steps_by(served, "group_id")
-    for group, weight in weights.items():
-        share = steps[group] / steps.total()
-        assert abs(share - weight / 8) <= 0.05 * weight / 8, f"seed {seed}: group {group} got {share:.3f} of {weight}/8"
+    assert_shares(served, seed)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_shares_are_paid_in_steps_whatever_the_page(seed):
+    """Turns for age are rare here: they are blind to weights, and with long pages they could give group 1 too much."""
+    rng = random.Random(seed)
+    kinds = {kind: KindLimits(rng.randint(1, 50), prefetch=rng.randint(1, 50)) for kind in "ab"}
+    policy = LanePolicy({"*": 1}, kinds, kth_oldest=500, lanes_max=1)
+
+    assert_shares(serve(policy, Backlog(weighted_lanes(rng, 1, 6)), 4000), seed)
+
+
+def test_age_gives_a_light_group_no_more_than_one_turn_in_k():
+    lanes = [LaneView(i, "a", 1) for i in range(50)] + [LaneView(99, "a", 2, weight=1000)]
+
+    turns = steps_by(serve(LanePolicy({"*": 1}, {"a": ONE}), Backlog(lanes), 8000), "group_id")
+
+    assert 0.120 <= turns[1] / turns.total() <= 0.126, turns
 
 
 @pytest.mark.parametrize("one_group", [True, False])
@@ -99,15 +129,29 @@ def test_a_lane_that_gave_less_is_left_alone_and_its_group_pays_for_what_it_got(
     thin, rich = LaneView(1, "a", 1), LaneView(2, "a", 2)
     policy, got = LanePolicy({"*": 1}, {"a": KindLimits(100, 99)}, kth_oldest=1000), Counter()
     view = [thin, rich]
-    for request in policy.choose(view, {}) + policy.choose(view, {}):
+    asked = []
+    for _ in range(4):
+        (request,) = policy.choose(view, {})
         policy.took(request.lane_id, 1 if request.lane_id == 1 else 100)
-    assert [request.lane_id for request in policy.choose(view, {})] == [2], "lane 1 is empty until the next view"
+        asked.append(request.lane_id)
+    assert asked == [1, 2, 2, 2], "lane 1 is empty until the next view"
 
-    for _ in range(20):
-        for request in policy.choose([thin, rich], {}):
-            got[request.lane_id] += 1
-            policy.took(request.lane_id, 1 if request.lane_id == 1 else 100)
-    assert got[1] >= 10, "100 steps charged and 1 received would have cost group 1 its turns"
+    for _ in range(40):
+        (request,) = policy.choose([thin, rich], {})
+        got[request.lane_id] += 1
+        policy.took(request.lane_id, 1 if request.lane_id == 1 else 100)
+    assert got[1] >= 35, f"100 steps charged and 1 received would have cost group 1 its turns: {got}"
+
+
+def test_a_group_that_could_not_use_its_share_is_not_owed_all_of_it():
+    """Method: group 1 has one lane where it could use many, for long; then it gets them. Group 2 is still served."""
+    lanes = [LaneView(1, "a", 1, weight=10)] + [LaneView(i, "a", 2) for i in range(10, 30)]
+    policy = LanePolicy({"*": 8}, {"a": ONE}, kth_oldest=1000)
+    serve(policy, Backlog(lanes), 8000)
+
+    turns = steps_by(serve(policy, Backlog(lanes + [LaneView(i, "a", 1) for i in range(30, 50)]), 160), "group_id")
+
+    assert turns[2] >= 40, turns
 
 
 def test_a_stream_of_newcomers_does_not_shut_out_who_was_there():
@@ -118,6 +162,18 @@ def test_a_stream_of_newcomers_does_not_shut_out_who_was_there():
         policy.took(request.lane_id, request.n)
         turns += request.lane_id == 0
     assert turns >= 499 // 12, f"{turns} turns of 499"
+    assert len(policy._rota[0].rounds[0].paid) < 30, "groups that are gone must be forgotten, or memory grows for ever"
+
+
+def test_a_newcomer_starts_where_the_round_is_not_where_age_has_carried_others():
+    """Method: turns for age carry light group 1 far ahead; a newcomer as heavy as group 2 must share with group 2."""
+    lanes = [LaneView(i, "a", 1) for i in range(50)] + [LaneView(98, "a", 2, weight=1000)]
+    policy = LanePolicy({"*": 1}, {"a": ONE})
+    serve(policy, Backlog(lanes), 800)
+
+    turns = steps_by(serve(policy, Backlog([*lanes, LaneView(99, "a", 3, weight=1000)]), 160), "group_id")
+
+    assert abs(turns[2] - turns[3]) <= 10, turns
 
 
 def test_a_group_that_was_away_does_not_collect_what_it_did_not_use():
@@ -143,13 +199,14 @@ def test_high_priority_first_and_low_priority_at_every_kth_turn(kth):
     assert [lane.lane_id for lane, _ in served] == ([2] * (kth - 1) + [1]) * 20
 
 
-def test_later_stages_of_a_group_come_first():
+@pytest.mark.parametrize("fresh", [True, False])
+def test_later_stages_of_a_group_come_first(fresh):
     lanes = [LaneView(stage, "a", 1, stage=stage) for stage in (1, 3, 2)]
     policy = LanePolicy({"*": 1}, {"a": ONE}, kth_oldest=1000)
 
-    served = serve(policy, Backlog(lanes, steps=3), 9)
+    served = serve(policy, Backlog(lanes, steps=3), 9 if fresh else 11, fresh=fresh)  # an old view: two ask in vain
 
-    assert [lane.stage for lane, _ in served] == [3, 3, 3, 2, 2, 2, 1, 1, 1]
+    assert [lane.stage for lane, n in served if n] == [3, 3, 3, 2, 2, 2, 1, 1, 1]
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -303,11 +360,11 @@ def test_a_slow_kind_is_not_shut_out_by_a_prefetched_one_in_its_pool():
             kind = lanes[request.lane_id - 1].kind
             pools.take(kind, request.n)
             policy.took(request.lane_id, request.n)
-            got[kind] += request.n
+            got[kind] += 1
         for kind in kinds:
             if pools.held.get(kind):
                 pools.give(kind, min(pools.held[kind], 5))
-    assert abs(got["slow"] / got["fast"] - 1) < 0.1, got
+    assert abs(got["slow"] / got["fast"] - 1) < 0.1, f"turns: {got}"
 
 
 def test_pools_begin_in_turn_so_a_claim_of_few_lanes_leaves_none_out():
@@ -350,7 +407,7 @@ LIMITS = st.builds(KindLimits, page_max=st.integers(1, 20), prefetch=st.integers
 @settings(max_examples=300, deadline=None)
 @given(
     views=st.lists(LANES, min_size=1, max_size=8),
-    limits=st.fixed_dictionaries({kind: LIMITS for kind in "abc"}),
+    limits=st.fixed_dictionaries(dict.fromkeys("abc", LIMITS)),
     sizes=st.dictionaries(st.sampled_from("ab*"), st.integers(0, 5), min_size=1),
     held=st.fixed_dictionaries({kind: st.integers(0, 12) for kind in "abc"}),
     data=st.data(),

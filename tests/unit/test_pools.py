@@ -138,7 +138,7 @@ def test_counts_that_would_be_wrong_are_bugs_and_say_so():
     pools.take("parse", 1)
 
     for kind, n in (("parse", 2), ("store", 1), ("parse", 0)):
-        with pytest.raises(AssertionError, match="gave|given"):
+        with pytest.raises(AssertionError, match=r"gave|given"):
             pools.give(kind, n)
     with pytest.raises(AssertionError, match="took 0"):
         pools.take("parse", 0)
