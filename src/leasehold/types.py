@@ -6,7 +6,7 @@ returning a `StepError`; everything else that can happen to a step (reaped, canc
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -114,13 +114,16 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class StepLease:
-    """One leased step as its function sees it. A value: it may already be stale; every write is checked by token."""
+    """One leased step as its function sees it. A value: it may already be stale; every write is checked by token.
+
+    `token` rises with every lease of this step, so it can fence writes to a system outside the database.
+    """
 
     step_id: int
     token: int
     attempt: int
     item: Any = None
-    extra: dict[str, Any] = field(default_factory=dict)
+    group_id: int = 0
 
     @property
     def run_id(self) -> int:
