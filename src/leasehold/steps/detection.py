@@ -1,0 +1,124 @@
+"""Detection: what a file is, from its first bytes and its name.
+
+The content decides first: a picture called `notes.txt` is a picture. Only when the content is text does the name say
+which kind of text, because nothing in a text reliably does. A type that is known but has no reader yet is named all the
+same, so that "skipped: no reader for application/pdf" tells a person what to wait for or to convert.
+
+Media types are strings such as `text/markdown` or `text/x-source; language=python`. `readable` says whether
+`reading.read` takes one.
+
+What can be wrong: a text whose name lies (JSON called `.csv`) is read as what its name says; readers of tables and
+plain text never fail, so this costs quality and not the document.
+"""
+
+from __future__ import annotations
+
+from leasehold.steps import media
+from leasehold.steps.decoding import mark_of
+
+HEAD_BYTES = 8192
+"""What `detect` wants to see of a file; more is not looked at."""
+
+BINARY = "application/octet-stream"
+SOURCE = "text/x-source"
+READABLE = frozenset(
+    {"text/plain", "text/markdown", "text/html", "text/csv", "application/json", "application/jsonl", SOURCE}
+)
+CONTROLS = bytes(byte for byte in range(1, 32) if byte not in b"\a\b\t\n\v\f\r\x1b")
+CONTROL_SHARE_MAX = 0.05
+"""A file whose name says text may hold this share of control characters; random bytes hold twice as much."""
+
+
+def readable(media_type: str) -> bool:
+    """Whether there is a reader for *media_type*."""
+    return essence(media_type) in READABLE
+
+
+def essence(media_type: str) -> str:
+    """*media_type* without its parameters: `text/x-source` of `text/x-source; language=go`."""
+    return media_type.partition(";")[0].strip()
+
+
+def language(media_type: str) -> str:
+    """The `language` parameter of *media_type*, or nothing."""
+    return media_type.partition("language=")[2].strip()
+
+
+def detect(name: str, head: bytes) -> str:
+    """Name the media type of a file.
+
+    Args:
+        name: the file's name or path; only its last part is looked at, in any case.
+        head: its first bytes, best `HEAD_BYTES` of them; empty for an empty file.
+    """
+    head = head[:HEAD_BYTES]
+    base = name.replace("\\", "/").rpartition("/")[2].lower()
+    named = _by_name(base)
+    marked = mark_of(head) is not None
+    magic = None if marked else _by_magic(head, named)
+    if magic is not None:
+        return magic
+    if marked or _is_text(head, named_as_text=named is not None and readable(named)):
+        return named if named is not None and _is_kind_of_text(named) else _by_text(head)
+    return named if named is not None and not _is_kind_of_text(named) else BINARY
+
+
+def _by_name(base: str) -> str | None:
+    stem, dot, extension = base.rpartition(".")
+    whole = media.LANGUAGE_BY_NAME.get(base)
+    if dot and not whole:
+        if extension in media.BY_EXTENSION:
+            return media.BY_EXTENSION[extension]
+        whole = media.LANGUAGE_BY_EXTENSION.get(extension)
+    if whole:
+        return f"{SOURCE}; language={whole}"
+    if base in media.PLAIN_NAMES or (dot and stem in media.PLAIN_NAMES):
+        return "text/plain"
+    return None
+
+
+def _is_kind_of_text(media_type: str) -> bool:
+    return readable(media_type) or media_type in media.UNREAD_TEXT
+
+
+def _by_magic(head: bytes, named: str | None) -> str | None:
+    for offset, magic, media_type in media.MAGIC:
+        if head.startswith(magic, offset):
+            return _inside(media_type, head, named)
+    return None
+
+
+def _inside(media_type: str, head: bytes, named: str | None) -> str:
+    """The format inside a container: many are zip or OLE files, and only the name or an entry tells which."""
+    if media_type == "application/zip":
+        for part, inner in media.ZIP_PARTS:
+            if part in head:
+                return inner
+    if media_type == "application/riff":
+        return media.RIFF.get(head[8:12], BINARY)
+    if media_type in media.CONTAINERS and named in media.CONTAINERS[media_type]:
+        return named or media_type
+    return media_type
+
+
+def _is_text(head: bytes, *, named_as_text: bool) -> bool:
+    controls = len(head) - len(head.translate(None, CONTROLS))
+    if named_as_text:
+        return controls <= len(head) * CONTROL_SHARE_MAX
+    return controls == 0 and b"\x00" not in head
+
+
+def _by_text(head: bytes) -> str:
+    """The kind of a text whose name says nothing."""
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:256].lower()
+    if start.startswith((b"<!doctype html", b"<html")):
+        return "text/html"
+    if start.startswith(b"<?xml"):
+        return f"{SOURCE}; language=xml"
+    if start.startswith(b"#!"):
+        words = start.splitlines()[0].replace(b"/", b" ").split()
+        for word in words:
+            known = media.LANGUAGE_BY_INTERPRETER.get(word.decode("latin-1").rstrip("0123456789."))
+            if known:
+                return f"{SOURCE}; language={known}"
+    return "text/plain"
