@@ -1,0 +1,74 @@
+"""Line-faithful blocks: the one promise every reader makes to the chunker.
+
+Inside a block each newline is one line of the file, so the line of any character is the block's line plus the
+newlines before it. A reader of plain text gets this for nothing by slicing. A reader that drops mark-up (tags, quotes,
+braces) writes its pieces through `BlockBuilder`, each with the line it came from; where the pieces are too far apart
+to say so in newlines, the builder begins another block.
+
+Not here: what a piece is (the readers), how blocks become chunks (`chunking`).
+"""
+
+from __future__ import annotations
+
+from leasehold.types import Block
+
+GAP_MAX = 2
+"""Pieces further apart than this many lines become two blocks; blank lines beyond one say nothing to a reader."""
+
+HEADING_CHARS_MAX = 200
+"""A heading is a label; a longer one is cut, because it is repeated beside every chunk below it."""
+
+
+def short_heading(text: str) -> str:
+    """*text* on one line and no longer than a label should be."""
+    return " ".join(text[: 4 * HEADING_CHARS_MAX].split())[:HEADING_CHARS_MAX].rstrip()
+
+
+class BlockBuilder:
+    """Collects pieces of text with their lines into line-faithful blocks.
+
+    Pieces come in the order of the file; a piece may hold newlines when they are newlines of the file.
+    """
+
+    def __init__(self) -> None:
+        self.blocks: list[Block] = []
+        self.heading: tuple[str, ...] = ()
+        self._parts: list[str] = []
+        self._first_line = 0
+        self._line = 0
+        self._size = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._parts)
+
+    @property
+    def size(self) -> int:
+        """Characters collected since the last block."""
+        return self._size
+
+    def text(self) -> str:
+        """What was collected since the last block."""
+        return "".join(self._parts)
+
+    def add(self, text: str, line: int, between: str = "") -> None:
+        """Add *text* found at *line*; *between* joins it to a piece before it on the same line."""
+        if self._parts:
+            gap = line - self._line
+            if gap > GAP_MAX or gap < 0:
+                self.flush()
+            else:
+                self._parts.append("\n" * gap if gap else between)
+        if not self._parts:
+            self._first_line = line
+        self._parts.append(text)
+        self._line = line + text.count("\n")
+        self._size += len(text)
+
+    def flush(self) -> str:
+        """End the block, when there is one; return its text."""
+        text = self.text()
+        if text and not text.isspace():
+            self.blocks.append(Block(text, self._first_line, self.heading))
+        self._parts.clear()
+        self._size = 0
+        return text
