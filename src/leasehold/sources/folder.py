@@ -39,6 +39,8 @@ from leasehold.sources.patterns import Patterns
 from leasehold.sources.plan import ROOT, Entry, Oddity
 from leasehold.types import ErrorClass, StepError
 
+__all__ = ["ROOT", "Entry", "Oddity", "ScanCounts", "Stat", "Vanished", "open_item", "scan"]
+
 EMPTY = "empty"
 NOT_REGULAR = "not a regular file"
 UNREADABLE = "unreadable"
@@ -136,7 +138,8 @@ class _Walk:
         The descriptor keeps to the directory that was opened, whatever its name comes to mean meanwhile.
         """
         try:
-            fd = os.open(f"{self.inside}{raw}", _DIRECTORY_FLAGS | (os.O_NOFOLLOW if raw else 0))
+            # Without the final slash, which would make the kernel follow a link all the same.
+            fd = os.open(f"{self.inside}{raw}"[:-1] or "/", _DIRECTORY_FLAGS | os.O_NOFOLLOW)
         except OSError as exc:
             return [_directory_oddity(shown, exc)]
         try:
@@ -153,18 +156,18 @@ class _Walk:
         leaves_out, found = self.rules.leaves_out, list[Entry | Oddity]()
         below: list[tuple[str, str]] = []
         for item in names:
-            name = item.name
-            path = shown + encode_name(name)
+            name = encode_name(item.name)
+            path = shown + name
             try:
                 if item.is_dir(follow_symlinks=False):
                     if self.rules.prunes(name, path):
                         self.counts.excluded_directories += 1
                     else:
-                        below.append((f"{raw}{name}/", f"{path}/"))
+                        below.append((f"{raw}{item.name}/", f"{path}/"))
                 elif leaves_out(name, path):
                     self.counts.excluded_files += 1
                 else:
-                    listed = _listed(path, item.stat(follow_symlinks=False)) or self._link(raw + name, path)
+                    listed = _listed(path, item.stat(follow_symlinks=False)) or self._link(raw + item.name, path)
                     if listed is not None:
                         found.append(listed)
             except OSError as exc:
