@@ -1,0 +1,89 @@
+"""Clusters: the PostgreSQL server that tests run on.
+
+LEASEHOLD_TEST_URL names one; without it an embedded server runs in a home for tests (`.test/` beside the tests, or
+LEASEHOLD_TEST_HOME), one home for each major version. A server is named by its major version ("18", "15") or "default",
+the one that the embedded binaries have. It stops by itself when the last test process has gone.
+
+Not durable: our own test servers run with fsync off. Tests kill processes, never the power.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from leasehold.db import embedded
+from leasehold.db.binaries import SETTING, SYSTEM_INSTALLS, find_binaries
+from leasehold.errors import ServerBinariesMissing
+
+URL = "LEASEHOLD_TEST_URL"
+HOME = "LEASEHOLD_TEST_HOME"
+SERVERS = "LEASEHOLD_TEST_SERVERS"
+FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A running server. `url` leads to a database where nothing is kept, and to a role that may create others."""
+
+    name: str
+    url: str
+
+    def connect(self) -> psycopg.Connection[tuple[object, ...]]:
+        return psycopg.connect(self.url, autocommit=True, application_name="leasehold testing")
+
+    def url_of(self, database: str) -> str:
+        return make_conninfo(**{**conninfo_to_dict(self.url), "dbname": database})
+
+
+def wanted(option: str | None = None) -> list[str]:
+    """The servers to test on: *option* (`--servers=18,15`), else LEASEHOLD_TEST_SERVERS, else the default one."""
+    names = option or os.environ.get(SERVERS) or "default"
+    return [name.strip() for name in names.split(",") if name.strip()]
+
+
+def start(name: str = "default", home: Path | None = None) -> Cluster:
+    """The cluster of that name, started if need be.
+
+    Raises:
+        ServerBinariesMissing: there is no server of this version here. Never skipped: green on fewer is not green.
+    """
+    given = os.environ.get(f"{URL}_{name}") or (os.environ.get(URL) if name == "default" else None)
+    if given:
+        return Cluster(name, given)
+    home = home or Path(os.environ.get(HOME, ".test"))
+    setting = os.environ.get(SETTING)
+    bin_dir = _bin_dir(name)
+    major = find_binaries(bin_dir).major
+    try:
+        if bin_dir is not None:
+            os.environ[SETTING] = str(bin_dir)
+        server = embedded.ensure(home / f"pg{major}", idle_grace_s=120)
+    finally:
+        os.environ.pop(SETTING, None)
+        if setting is not None:
+            os.environ[SETTING] = setting
+    cluster = Cluster(str(major), server.url)
+    with cluster.connect() as connection:
+        if connection.execute("show fsync").fetchone() != ("off",):
+            for parameter, value in FAST.items():
+                connection.execute(f"alter system set {parameter} = {value}")  # type: ignore[arg-type]
+            connection.execute("select pg_reload_conf()")
+    return cluster
+
+
+def _bin_dir(name: str) -> Path | None:
+    """None: the default binaries, which may be of that very version."""
+    if name == "default" or str(find_binaries().major) == name:
+        return None
+    folder = SYSTEM_INSTALLS / name / "bin"
+    if not (folder / "initdb").exists():
+        raise ServerBinariesMissing(
+            f"Tests on PostgreSQL {name} were asked for, and {folder} has no server.",
+            remedy=f"Install postgresql-{name}, or leave {name} out of --servers.",
+        )
+    return folder

@@ -1,0 +1,118 @@
+"""Faults: what a network and a server do to a program, at chosen or seeded moments.
+
+A plan is installed in `leasehold.db.session`, where every round trip passes. It raises what the driver would raise; the
+session then really closes the connection, so the server sees it go. Kinds:
+
+    drop          the connection breaks before the statement reaches the server
+    drop_answers  the statement has run, the answer is lost, and so is the transaction
+    drop_replies  the transaction has *committed*, and the reply is lost: the caller sends the verb again
+    40001, 40P01  serialization failure, deadlock: the server rolled the transaction back
+    57P01         the server shuts down
+
+`LEASEHOLD_FAULTS="seed=7;drop_replies=0.05;40001=0.02"` switches it on in real processes of a test, which call
+`install_from_environment()` once at their start.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg import errors as pg
+
+from leasehold.db import session as sessions
+
+ENVIRONMENT = "LEASEHOLD_FAULTS"
+KINDS: dict[str, tuple[str, Callable[[], psycopg.Error]]] = {
+    "drop": ("before", lambda: psycopg.OperationalError("fault: the connection is lost")),
+    "drop_answers": ("after", lambda: psycopg.OperationalError("fault: the answer is lost")),
+    "drop_replies": ("after commit", lambda: psycopg.OperationalError("fault: committed, and the reply is lost")),
+    "40001": ("before", lambda: pg.SerializationFailure("fault: could not serialize access")),
+    "40P01": ("after", lambda: pg.DeadlockDetected("fault: deadlock detected")),
+    "57P01": ("after", lambda: pg.AdminShutdown("fault: terminating connection due to administrator command")),
+}
+
+
+class FaultPlan:
+    """When which fault happens. Seeded ones by probability for each moment; planned ones at the n-th match.
+
+    Args:
+        seed: makes the random ones repeatable for one thread.
+        chances: probability by kind, for each statement or commit.
+        limit: no more than this many faults in all; what stands still for ever proves nothing.
+    """
+
+    def __init__(self, seed: int = 0, chances: dict[str, float] | None = None, *, limit: int = 10**9) -> None:
+        unknown = set(chances or {}) - set(KINDS)
+        if unknown:
+            raise ValueError(f"unknown faults {sorted(unknown)}; there are {', '.join(KINDS)}")
+        self.random = random.Random(seed)
+        self.chances = dict(chances or {})
+        self.limit = limit
+        self.happened: Counter[str] = Counter()
+        self._planned: list[list[object]] = []
+        self._turn = threading.Lock()
+
+    def at(self, kind: str, *, of: str = "", n: int = 1) -> FaultPlan:
+        """Plan one fault: at the *n*-th moment of its kind, from now, at which the statement contains *of*."""
+        if kind not in KINDS:
+            raise ValueError(f"unknown fault {kind!r}; there are {', '.join(KINDS)}")
+        self._planned.append([kind, of, n])
+        return self
+
+    def __call__(self, moment: str, statement: str) -> None:
+        with self._turn:
+            kind = self._due(moment, statement) or self._drawn(moment)
+            if kind is None:
+                return
+            self.happened[kind] += 1
+        raise KINDS[kind][1]()
+
+    def _due(self, moment: str, statement: str) -> str | None:
+        for plan in self._planned:
+            kind, of, n = str(plan[0]), str(plan[1]), int(str(plan[2]))
+            if KINDS[kind][0] == moment and of in statement:
+                plan[2] = n - 1
+                if n == 1:
+                    self._planned.remove(plan)
+                    return kind
+        return None
+
+    def _drawn(self, moment: str) -> str | None:
+        if self.happened.total() >= self.limit:
+            return None
+        for kind, chance in self.chances.items():
+            if KINDS[kind][0] == moment and self.random.random() < chance:
+                return kind
+        return None
+
+    @contextmanager
+    def installed(self) -> Iterator[FaultPlan]:
+        """In force inside the block, for every session of this process."""
+        before, sessions.fault = sessions.fault, self
+        try:
+            yield self
+        finally:
+            sessions.fault = before
+
+
+def parse(text: str) -> FaultPlan:
+    """A plan from `seed=7;drop_replies=0.05;40001=0.02;limit=100`."""
+    pairs = dict(part.split("=", 1) for part in text.replace(" ", "").split(";") if part)
+    seed, limit = int(pairs.pop("seed", "0")), int(pairs.pop("limit", str(10**9)))
+    return FaultPlan(seed, {kind: float(chance) for kind, chance in pairs.items()}, limit=limit)
+
+
+def install_from_environment() -> FaultPlan | None:
+    """Install the plan that LEASEHOLD_FAULTS describes, for the rest of this process; None when it is not set."""
+    text = os.environ.get(ENVIRONMENT)
+    if not text:
+        return None
+    plan = parse(text)
+    sessions.fault = plan
+    return plan

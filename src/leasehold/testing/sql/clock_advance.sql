@@ -1,0 +1,1 @@
+update leasehold_test.clock set at = at + make_interval(secs => %s) returning at

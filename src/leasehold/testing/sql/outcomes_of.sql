@@ -1,0 +1,1 @@
+select ended::text, reason from leasehold.outcome where step_id = %s order by token

@@ -1,0 +1,1 @@
+select group_id from leasehold.run where run_id = %s

@@ -1,0 +1,1 @@
+select state from leasehold.step_state where step_id = %s
