@@ -280,7 +280,6 @@ def _children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-@on_linux
 def test_a_busy_backend_of_a_killed_postmaster_does_not_block_the_next_one(known):
     """It never looks whether its parent lives, and holds the shared memory: it has to be asked to end."""
     server = ensure(known)
@@ -295,6 +294,14 @@ def test_a_busy_backend_of_a_killed_postmaster_does_not_block_the_next_one(known
         assert ask(ensure(known).url, "select 1") == 1
         assert not alive(backend)
         running.join()
+
+
+def test_the_server_is_recognised_by_its_titles_where_there_is_no_proc(known):
+    server = ensure(known)
+    with psycopg.connect(server.url) as connection:
+        found = supervisor._survivors_by_title(str(server.data_dir))
+        assert {postmaster_pid(known), connection.info.backend_pid} <= set(found)
+    assert supervisor._survivors_by_title("/no/such/data") == []
 
 
 def _ignore_loss(connection: psycopg.Connection, query: str) -> None:

@@ -32,6 +32,7 @@ import subprocess
 import sys
 import time
 import traceback
+from binascii import crc32
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -297,9 +298,11 @@ def start(plan: Plan) -> subprocess.Popen[bytes]:
         if os.path.lexists(path):
             os.unlink(path)
     quoted = plan.socket_dir.replace('"', '""')
+    command = [plan.program("postgres"), "-D", plan.data_dir, "-p", str(PORT), "-k", f'"{quoted}"']
+    command += ["-c", f"cluster_name={_cluster_name(plan.data_dir)}"]
     try:
         return subprocess.Popen(
-            [plan.program("postgres"), "-D", plan.data_dir, "-p", str(PORT), "-k", f'"{quoted}"'],
+            command,
             stdin=subprocess.DEVNULL,
             cwd="/",
             pass_fds=(lock,),
@@ -330,10 +333,9 @@ def _sole_right(plan: Plan) -> int:
 
 
 def _survivors(data_dir: str) -> list[int]:
-    """PostgreSQL's processes in the data directory, their working directory; without /proc, the postmaster alone."""
+    """PostgreSQL's processes in the data directory, which is their working directory."""
     if not os.path.isdir("/proc/self"):
-        known = postmaster(data_dir)
-        return [known.pid] if known and _runs_on(known.pid, data_dir) else []
+        return _survivors_by_title(data_dir)
     found = []
     for name in filter(str.isdigit, os.listdir("/proc")):
         try:
@@ -345,9 +347,16 @@ def _survivors(data_dir: str) -> list[int]:
     return found
 
 
-def _runs_on(pid: int, data_dir: str) -> bool:
-    shown = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], stdout=subprocess.PIPE, check=False)
-    return f"-D {data_dir} ".encode() in shown.stdout
+def _survivors_by_title(data_dir: str) -> list[int]:
+    """Without /proc: the postmaster's command line names the directory, its children's titles the cluster's name."""
+    shown = subprocess.run(["ps", "-axww", "-o", "pid=,command="], stdout=subprocess.PIPE, check=False).stdout
+    marks = (f"postgres -D {data_dir} ", f"postgres: {_cluster_name(data_dir)}: ")
+    lines = shown.decode(errors="surrogateescape").splitlines()
+    return [int(line.split()[0]) for line in lines if any(mark in line for mark in marks)]
+
+
+def _cluster_name(data_dir: str) -> str:
+    return f"leasehold-{crc32(os.fsencode(data_dir)):08x}"
 
 
 def _signal(pid: int, signum: int) -> None:
