@@ -391,3 +391,32 @@ def test_deep_nesting_is_read_and_exhausts_nothing():
 def test_whatever_json_writes_is_read(value, indent):
     parse(json.dumps(value, indent=indent), "application/json")
     parse(json.dumps(value, ensure_ascii=False, indent=indent), "application/json")
+
+
+# -- size -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "media_type"),
+    [
+        ("# a\n" * 40_000, "text/markdown"),
+        ("```\n" * 40_000, "text/markdown"),
+        ("> q\n" + "-\n=\n" * 40_000, "text/markdown"),
+        ("def a():0\n" * 40_000, PYTHON),
+        ("<p>a\n" * 40_000, "text/html"),
+        ("<p>a" * 40_000, "text/html"),
+        ("<h2>a</h2>b\n" * 40_000, "text/html"),
+        ("[" + "[1],\n" * 40_000 + "[1]]", "application/json"),
+        ("[1]\n" * 40_000, "application/jsonl"),
+        ("[" + "1," * 40_000 + "1]", "application/json"),
+    ],
+)
+def test_a_file_of_very_many_tiny_parts_makes_few_blocks_at_the_right_lines(text, media_type):
+    """A block costs some 300 bytes whatever it holds; a 100 MB file of them must not fill the memory."""
+    parsed = parse(text, media_type)
+    lines = text.split("\n")
+    assert len(parsed.blocks) <= 20_001
+    for block in parsed.blocks[-50:]:
+        first, last = block.text.split("\n")[0], block.text.split("\n")[-1]
+        assert first[:1] in lines[block.line - 1]
+        assert last[-1:] in lines[block.line - 1 + block.text.count("\n")]

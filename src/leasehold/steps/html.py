@@ -15,7 +15,7 @@ import re
 from functools import cache
 from html import unescape
 
-from leasehold.steps.blocks import BlockBuilder, short_heading
+from leasehold.steps.blocks import BlockBuilder, short_heading, too_fine
 from leasehold.steps.decoding import clean, decode
 from leasehold.types import Parsed
 
@@ -71,6 +71,7 @@ class _Page:
                 position = self._tag(found["name"].lower(), bool(found["slash"]), position)
         self._text(position, len(text))
         self._end_block()
+        self.builder.end()
 
     def _tag(self, name: str, closing: bool, position: int) -> int:
         """Take in a tag; return where reading goes on."""
@@ -86,8 +87,9 @@ class _Page:
             self._between = " | "
         elif name == "br":
             self._between = " "
-        if name in HEADINGS:
+        if name in HEADINGS and not too_fine(len(self.builder.blocks), position):
             self._heading_level = 0 if closing else HEADINGS[name]
+            self.builder.end()
         if name in RAW_TAGS and not closing:
             return self._raw(name, position)
         if name in self.unread and not closing:
@@ -141,7 +143,7 @@ class _Page:
         title = short_heading(self.builder.text())
         self._path.append((level, title))
         self.builder.heading = tuple(above for _, above in self._path)
-        self.builder.flush()
+        self.builder.end()
         self.title = self.title or title
 
 

@@ -35,7 +35,7 @@ def read(data: bytes, media_type: str, name: str) -> Parsed:
     try:
         builder = BlockBuilder()
         _Scanner(builder).scan(text, 1)
-        builder.flush()
+        builder.end()
     except _Damaged as damage:
         raise StepError(
             "damaged", f"not JSON at line {damage.line}: {damage}", remedy="Correct the file, or name it .txt."
@@ -53,11 +53,12 @@ def _read_lines(text: str, notes: tuple[str, ...]) -> Parsed:
         single = BlockBuilder()
         try:
             _Scanner(single, divided=False).scan(record, line)
-            builder.add(single.flush().replace("\n", " "), line)
+            builder.add(single.text().replace("\n", " "), line)
         except _Damaged:
             damaged += 1
             builder.add(record, line)
         builder.flush()
+    builder.end()
     if damaged:
         notes = (*notes, f"{damaged} lines are not JSON and were read as text")
     return Parsed(tuple(builder.blocks), notes=notes)
@@ -160,8 +161,7 @@ class _Scanner:
             raise self._damage(f"unexpected {mark!r}")
         depth = len(self.stack)
         if self.divided and depth == 1 and self.key is not None:
-            self.builder.flush()
-            self.builder.heading = (short_heading(self.key[0]),) if self.key[0].strip() else ()
+            self.builder.under((short_heading(self.key[0]),) if self.key[0].strip() else ())
             self.records = 2 if mark == "[" else -1
         elif self.divided and depth == 0 and mark == "[":
             self.records = 1
@@ -179,8 +179,8 @@ class _Scanner:
         if depth == self.records:
             self.builder.flush()
         elif depth == 1 and self.divided and self.builder.heading:
-            self.builder.flush()
-            self.builder.heading, self.records = (), -1
+            self.builder.under(())
+            self.records = -1
         self._after_value()
 
     def _after_value(self) -> None:

@@ -14,8 +14,9 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from leasehold.steps.blocks import short_heading
+from leasehold.steps.blocks import TOO_FINE, short_heading, too_fine
 from leasehold.steps.decoding import decode
+from leasehold.steps.text import whole
 from leasehold.types import Block, Parsed
 
 READER_VERSION = 1
@@ -30,6 +31,8 @@ def read(data: bytes, media_type: str, name: str) -> Parsed:
     sections = _Sections(text)
     start, title = _front_matter(text)
     sections.scan(start)
+    if sections.too_fine:
+        return Parsed(whole(text), title=title or sections.title, notes=(*notes, TOO_FINE))
     return Parsed(tuple(sections.blocks), title=title or sections.title, notes=notes)
 
 
@@ -40,6 +43,7 @@ class _Sections:
         self.text = text
         self.blocks: list[Block] = []
         self.title = ""
+        self.too_fine = False
         self._path: list[tuple[int, str]] = []
         self._start = self._counted = 0
         self._floor = 0  # a paragraph cannot begin above the end of the mark before it
@@ -50,6 +54,9 @@ class _Sections:
         self._cut(position)
         self._floor = position
         while found := _mark().search(self.text, position):
+            if too_fine(len(self.blocks), position):
+                self.too_fine = True
+                return
             position = found.end()
             if found["fence"]:
                 position = self._fence(found)
@@ -60,7 +67,7 @@ class _Sections:
                 self._cut(found.start())
                 self._enter(len(found["level"]), re.sub(r"(?:^|[ \t])#+[ \t]*$", "", found["title"] or ""))
             elif not self._setext(found):
-                continue
+                continue  # an `===` with nothing above it is the first line of a paragraph
             self._floor = self.text.find("\n", position) + 1 or len(self.text)
         self._cut(len(self.text))
 
@@ -75,15 +82,15 @@ class _Sections:
         return end
 
     def _setext(self, found: re.Match[str]) -> bool:
-        """Make a heading of the paragraph above the underline; False when the underline is a line of text."""
-        paragraph = self._paragraph_before(found.start())
-        if paragraph is not None:
+        """Make a heading of the paragraph above the underline; False when there is nothing above it."""
+        paragraph, is_one = self._paragraph_before(found.start())
+        if is_one:
             self._cut(paragraph)
             self._enter(1 if found["underline"][0] == "=" else 2, self.text[paragraph : found.start()])
-        return paragraph is not None or found["underline"].startswith("---")
+        return paragraph < found.start() or found["underline"][0] == "-"
 
-    def _paragraph_before(self, end: int) -> int | None:
-        """Where the paragraph that ends at *end* starts; None when what stands there is no paragraph."""
+    def _paragraph_before(self, end: int) -> tuple[int, bool]:
+        """Where the text above *end* starts, and whether it is a paragraph."""
         start = end
         while start > self._floor and end - start < PARAGRAPH_CHARS_MAX:
             above = max(self._floor, self.text.rfind("\n", self._floor, start - 1) + 1)
@@ -92,7 +99,7 @@ class _Sections:
             start = above
         if code := _indented_code().match(self.text, start, end):
             start = code.end()
-        return None if start == end or _no_paragraph().match(self.text, start) else start
+        return start, start < end and not _no_paragraph().match(self.text, start)
 
     def _enter(self, level: int, title: str) -> None:
         title = short_heading(title)

@@ -15,7 +15,7 @@ import re
 from functools import cache
 from itertools import pairwise
 
-from leasehold.steps.blocks import short_heading
+from leasehold.steps.blocks import TOO_FINE, short_heading, too_fine
 from leasehold.steps.decoding import decode
 from leasehold.steps.detection import language
 from leasehold.steps.text import whole
@@ -35,11 +35,10 @@ Cut = tuple[int, tuple[str, ...]]
 def read(data: bytes, media_type: str, name: str) -> Parsed:
     text, notes = decode(data)
     of = language(media_type)
-    if of == "python":
-        return Parsed(_blocks(text, _python_cuts(text)), notes=notes)
-    if of in BRACES:
-        return Parsed(_blocks(text, _brace_cuts(text)), notes=notes)
-    return Parsed(whole(text), notes=notes)
+    cuts = _python_cuts(text) if of == "python" else _brace_cuts(text) if of in BRACES else []
+    if too_fine(len(cuts), cuts[-1][0] if cuts else 0):
+        return Parsed(whole(text), notes=(*notes, TOO_FINE))
+    return Parsed(_blocks(text, cuts) if cuts else whole(text), notes=notes)
 
 
 def _blocks(text: str, cuts: list[Cut]) -> tuple[Block, ...]:
@@ -84,6 +83,8 @@ def _python_cuts(text: str) -> list[Cut]:
                 cuts.pop()
             cuts.append((start, _path(stack)))
             decorated = None
+            if too_fine(len(cuts), start):
+                break
             continue
         elif decorated and decorated[1] >= indent:
             decorated = None

@@ -23,8 +23,6 @@ READER_VERSION = 1
 DELIMITERS = ",;\t|"
 SNIFF_LINES = 20
 SNIFF_CHARS = 16_384
-BLOCK_CHARS = 65_536
-"""Rows are collected to blocks of about this size: one block for each row costs more than the row."""
 
 
 def read(data: bytes, media_type: str, name: str) -> Parsed:
@@ -36,7 +34,7 @@ def read(data: bytes, media_type: str, name: str) -> Parsed:
         _add_rows(text, _delimiter(text[:SNIFF_CHARS]), builder)
     except csv.Error as error:
         return Parsed(whole(text), notes=(*notes, f"read as plain lines: {error}"))
-    builder.flush()
+    builder.end()
     return Parsed(tuple(builder.blocks), notes=notes)
 
 
@@ -50,8 +48,6 @@ def _add_rows(text: str, delimiter: str, builder: BlockBuilder) -> None:
                 builder.heading = (short_heading(cells),)
             first = False
             builder.add(cells, line)
-            if builder.size > BLOCK_CHARS:
-                builder.flush()
         line = rows.line_num + 1
 
 
