@@ -23,11 +23,11 @@ STEP: Final[Transitions] = {
     "succeed": {LEASED: _to(SUCCEEDED)},
     "skip": {LEASED: _to(CANCELLED)},
     "fail": {LEASED: _to(FAILED)},
-    "error": {LEASED: _to(DELAYED, FAILED)},  # failed when it was the last attempt
-    "snooze": {LEASED: _to(DELAYED)},
-    "release": {LEASED: _to(READY)},
-    "holder dies": {LEASED: _to(READY, DELAYED, FAILED)},  # charged only when it was all its holder held
-    "deadline passes": {LEASED: _to(READY, DELAYED, FAILED)},
+    "error": {LEASED: _to(DELAYED, FAILED, CANCELLED)},  # failed when it was the last attempt
+    "snooze": {LEASED: _to(DELAYED, CANCELLED)},
+    "release": {LEASED: _to(READY, CANCELLED)},
+    "holder dies": {LEASED: _to(READY, DELAYED, FAILED, CANCELLED)},  # charged only when it was all its holder held
+    "deadline passes": {LEASED: _to(READY, DELAYED, FAILED, CANCELLED)},
     "come due": {DELAYED: _to(READY)},
     "last parent succeeds": {BLOCKED: _to(READY)},
     "run ends": {BLOCKED: _to(CANCELLED), READY: _to(CANCELLED), DELAYED: _to(CANCELLED)},
@@ -39,7 +39,8 @@ STEP: Final[Transitions] = {
     },
     "retry": {FAILED: _to(READY, BLOCKED), CANCELLED: _to(READY, BLOCKED)},  # a cancelled sibling of a failed step
 }
-"""A step. `error` is a transient error of its own word; `skip` ends its run with nothing to do."""
+"""A step. `error` is a transient error of its own word; `skip` ends its run with nothing to do. What would come to wait
+again although its run has ended meanwhile (a sibling failed) is cancelled instead."""
 
 STEP_START: Final = _to(BLOCKED, READY)
 STEP_END: Final = _to(SUCCEEDED, FAILED, CANCELLED)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import orjson
 
@@ -79,24 +80,28 @@ def open_group(
     priority: int = 0,
 ) -> tuple[int, bool]:
     """Open a group; its id, and whether it was created now (a known idempotency key answers with its first group)."""
-    row = session.fetch(load(PACKAGE, "call_group_open"), (workflow_id, label, idempotency_key, weight, priority))[0]
-    return int(row[0]), bool(row[1])
+    key = idempotency_key or f"once {uuid4().hex}"  # this call may be sent again
+    row = session.fetch(load(PACKAGE, "call_group_open"), (workflow_id, label, key, weight, priority))[0]
+    return int(row[0]), bool(row[1]) or idempotency_key is None
 
 
-def add(connection: Connection, group_id: int, items: Sequence[Any]) -> int | None:
+def add(connection: Connection, group_id: int, items: Sequence[Any], *, page: str | None = None) -> int | None:
     """Within a transaction: add one run per item (any JSON value); the first run id, the others follow in order.
 
-    None when *items* is empty. The caller commits; then `wake` tells waiting workers.
+    None when *items* is empty. The caller commits; then `wake` tells waiting workers. If the commit's reply is lost, the
+    transaction is run again: name the *page*, unless something else in it shows that it was done. A page whose name the
+    group knows is not added again.
     """
     if not items:
         return None
     bodies = [orjson.dumps(item).decode() for item in items]
-    return int(execute(connection, load(PACKAGE, "call_group_add"), (group_id, bodies))[0][0])
+    return int(execute(connection, load(PACKAGE, "call_group_add"), (group_id, bodies, page))[0][0])
 
 
 def add_all(session: Session, group_id: int, items: Sequence[Any]) -> int | None:
-    """`add` in a transaction of its own, then `wake`."""
-    first = session.run(lambda connection: add(connection, group_id, items))
+    """`add` in a transaction of its own, then `wake`. May be sent again: the page gets a name of its own."""
+    page = uuid4().hex
+    first = session.run(lambda connection: add(connection, group_id, items, page=page))
     wake(session)
     return first
 

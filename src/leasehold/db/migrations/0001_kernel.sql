@@ -20,6 +20,9 @@ create table leasehold.holder (
     check ((ended_at is null) = (end_reason is null))
 ) with (fillfactor = 50);
 
+-- Not on expires_at: a heartbeat then touches no index.
+create index holder_living_ix on leasehold.holder (holder_id) where ended_at is null;
+
 create table leasehold.workflow (
     workflow_id  bigint generated always as identity primary key,
     name         text not null,
@@ -69,12 +72,15 @@ create table leasehold.group_completion (
     primary key (group_id, round)
 );
 
--- The runs of a group stand in a few contiguous spans, one for each page that was added.
+-- The runs of a group stand in a few contiguous spans, one for each page that was added. A page may have a name, so
+-- that sending it again adds nothing.
 create table leasehold.group_span (
     group_id   bigint not null references leasehold.run_group,
     first_run  bigint not null,
     last_run   bigint not null check (last_run >= first_run),
-    primary key (group_id, first_run)
+    page       text,
+    primary key (group_id, first_run),
+    unique (group_id, page)
 );
 
 create table leasehold.group_delta (
@@ -150,6 +156,7 @@ create table leasehold.delayed (
     lane_id   bigint not null,
     ready_at  timestamptz not null,
     attempt   smallint not null,
+    alone     boolean not null,
     why       text not null,
     wait_key  bytea
 );

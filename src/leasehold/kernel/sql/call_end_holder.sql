@@ -1,1 +1,1 @@
-select returned, charged from leasehold.end_holder(%s, %s, %s, false)
+select returned, charged from leasehold.end_holder(%s, %s, %s)

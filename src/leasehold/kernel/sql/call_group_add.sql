@@ -1,1 +1,1 @@
-select leasehold.group_add(%s, %s::jsonb[])
+select leasehold.group_add(%s, %s::jsonb[], %s)

@@ -1,10 +1,10 @@
 -- end_runs: record how runs ended, cancel what still waits in them, and count them for their groups.
 --
--- p_lanes names for each run any lane of its group.
+-- p_lanes names for each run any lane of its group. The caller has locked runs that end without success (lock_runs).
 --
 -- Returns  nothing. A run that has ended already (and was not reopened) is left as it is and not counted again.
 -- Cost     one insert a run, one delta a group, one event a run.
--- Blocks   blocked rows in step order, then run outcomes in run order.
+-- Blocks   run outcomes in run order.
 -- Fencing  the unique row (run, round) lets a run end once a round.
 create or replace function leasehold.end_runs(p_runs bigint[], p_ends leasehold.ending[], p_lanes bigint[])
 returns void language plpgsql set jit = off set enable_seqscan = off as $$

@@ -6,7 +6,7 @@
 --
 -- Returns  nothing.
 -- Cost     measured with finish; a page of 500 plain successes runs five statements.
--- Blocks   blocked rows in step order (two parents of one child), then run outcomes by run; see docs/concepts/kernel.
+-- Blocks   as lock_runs: runs by run, blocked rows by step, in one pass each; then run outcomes by run.
 -- Fencing  the tokens are those under which the outcome is recorded: the lease's own for its holder's word, a new one
 --          for anybody else's.
 create or replace function leasehold.end_steps(
@@ -14,17 +14,20 @@ create or replace function leasehold.end_steps(
     p_reasons text[], p_details text[], p_delays double precision[], p_keys bytea[])
 returns void language plpgsql set jit = off set enable_seqscan = off as $$
 declare
+    c_plain constant boolean := not p_ends && '{error,snoozed,failed,cancelled}';
     v_now constant timestamptz := leasehold.now();
     v_ends leasehold.ending[] := p_ends;
     v_linear boolean;
     v_children bigint[];
     v_parents smallint[];
+    v_touched bigint[];
+    v_ending bigint[];
     v_runs bigint[];
     v_run_ends leasehold.ending[];
     v_run_lanes bigint[];
     v_over bigint[];
 begin
-    if p_ends && '{error,snoozed}'::leasehold.ending[] then
+    if p_ends && '{error,snoozed}' then
         -- An error on the last attempt is a failure; everything else that is not final waits for its time.
         select array_agg(case when u.ended = 'error' and u.attempt >= w.attempts_max then 'failed' else u.ended end
                          order by u.ord)
@@ -39,20 +42,12 @@ begin
       from unnest(p_steps, p_tokens, p_attempts, v_ends, p_reasons, p_details)
            u(step_id, token, attempt, ended, reason, detail);
 
-    -- Runs that are already over release nothing: a sibling failed, or the group was cancelled.
-    select bool_and(f.linear), array_agg(f.over) filter (where f.over is not null) into v_linear, v_over
-      from (select w.linear and g.cancelled_at is null as linear, null::bigint as over
-              from (select distinct x.lane_id from unnest(p_lanes) x(lane_id)) d
-              join leasehold.lane l on l.lane_id = d.lane_id
-              join leasehold.workflow w on w.workflow_id = l.workflow_id
-              join leasehold.run_group g on g.group_id = l.group_id) f;
-    if not v_linear then
-        select array_agg(distinct o.run_id) into v_over
-          from unnest(p_steps, p_lanes) u(step_id, lane_id)
-          join leasehold.run_outcome o on o.run_id = u.step_id >> 10 and not o.reopened;
-    end if;
+    select bool_and(w.linear and g.cancelled_at is null) into v_linear
+      from (select distinct x.lane_id from unnest(p_lanes) x(lane_id)) d
+      join leasehold.lane l on l.lane_id = d.lane_id
+      join leasehold.workflow w on w.workflow_id = l.workflow_id
+      join leasehold.run_group g on g.group_id = l.group_id;
 
-    -- Children of what succeeded: count down, release the ones at zero.
     if 'succeeded' = any (v_ends) then
         select array_agg(c.step_id order by c.step_id), array_agg(c.n order by c.step_id)
           into v_children, v_parents
@@ -61,32 +56,45 @@ begin
                   join leasehold.lane l on l.lane_id = u.lane_id
                   join leasehold.workflow_step w on w.workflow_id = l.workflow_id and w.ix = u.step_id & 1023
                  cross join unnest(w.children) x(ix)
-                 where u.ended = 'succeeded' and (v_over is null or u.step_id >> 10 <> all (v_over))
+                 where u.ended = 'succeeded'
                  group by 1) c;
-        if v_children is not null then
-            if not v_linear then
-                perform from leasehold.blocked b
-                  where b.step_id = any (v_children) order by b.step_id for no key update;
-                update leasehold.blocked b set parents_left = b.parents_left - c.n
-                  from unnest(v_children, v_parents) c(step_id, n)
-                 where b.step_id = c.step_id and b.parents_left > c.n;
-            end if;
-            with freed as (
-                delete from leasehold.blocked b using unnest(v_children, v_parents) c(step_id, n)
-                 where b.step_id = c.step_id and b.parents_left = c.n
-                returning b.step_id, b.lane_id),
-            ordered as (select f.step_id, f.lane_id from freed f order by f.step_id)
-            insert into leasehold.ready (lane_id, alone, position, step_id, attempt, unstarted)
-            select o.lane_id, false, nextval('leasehold.position_seq'), o.step_id, 1, false from ordered o;
+    end if;
+
+    if not (c_plain and v_linear) then
+        select array_agg(distinct u.step_id >> 10),
+               array_agg(distinct u.step_id >> 10) filter (where u.ended in ('failed', 'cancelled'))
+          into v_touched, v_ending
+          from unnest(p_steps, v_ends) u(step_id, ended) where u.ended <> 'succeeded';
+        perform leasehold.lock_runs(v_touched, v_ending, v_children);
+        -- Runs that are already over release nothing: a sibling failed, or the group was cancelled.
+        select array_agg(distinct o.run_id) into v_over
+          from unnest(p_steps) u(step_id)
+          join leasehold.run_outcome o on o.run_id = u.step_id >> 10 and not o.reopened;
+    end if;
+
+    -- Children of what succeeded: those whose last parents these were are released, the others counted down. A run that
+    -- is over has none left.
+    if v_children is not null then
+        with freed as (
+            delete from leasehold.blocked b using unnest(v_children, v_parents) c(step_id, n)
+             where b.step_id = c.step_id and b.parents_left = c.n
+            returning b.step_id, b.lane_id),
+        ordered as (select f.step_id, f.lane_id from freed f order by f.step_id)
+        insert into leasehold.ready (lane_id, alone, position, step_id, attempt, unstarted)
+        select o.lane_id, false, nextval('leasehold.position_seq'), o.step_id, 1, false from ordered o;
+        if not v_linear then
+            update leasehold.blocked b set parents_left = b.parents_left - c.n
+              from unnest(v_children, v_parents) c(step_id, n)
+             where b.step_id = c.step_id and b.parents_left > c.n;
         end if;
     end if;
 
-    if v_ends && '{error,snoozed}'::leasehold.ending[] then
-        insert into leasehold.delayed (step_id, lane_id, ready_at, attempt, why, wait_key)
+    if p_ends && '{error,snoozed}' then
+        insert into leasehold.delayed (step_id, lane_id, ready_at, attempt, alone, why, wait_key)
         select u.step_id, u.lane_id,
                v_now + make_interval(secs => coalesce(u.delay_s, least(w.backoff_max_s::double precision,
                    w.backoff_s * 2 ^ least(u.attempt - 1, 30)) * (0.5 + random() / 2))),
-               case when u.ended = 'error' then u.attempt + 1 else u.attempt end,
+               case when u.ended = 'error' then u.attempt + 1 else u.attempt end, false,
                case when u.ended = 'error' then 'backoff' else coalesce(u.reason, 'snooze') end, u.key
           from unnest(p_steps, p_attempts, p_lanes, v_ends, p_reasons, p_delays, p_keys)
                u(step_id, attempt, lane_id, ended, reason, delay_s, key)

@@ -1,10 +1,13 @@
 -- group_add: add one run per item, with all its steps: the first ones ready, the rest blocked.
 --
--- Returns  the first run id; the others follow without a gap.
+-- p_page names this page within the group (null: none): a page that is known is not added again.
+--
+-- Returns  the first run id; the others follow without a gap. Sent again under its page's name, the same one.
 -- Cost     per run one row each in run and payload, per step one in step and one in ready or blocked.
--- Blocks   adding, sealing, folding and retrying of the same group, one after another.
+-- Blocks   adding, sealing, folding and retrying of the same group until the transaction ends; adding to any other
+--          group too, since run ids come in unbroken blocks.
 -- Fencing  none needed. Adding to a group that was complete opens its next round.
-create or replace function leasehold.group_add(p_group_id bigint, p_items jsonb[])
+create or replace function leasehold.group_add(p_group_id bigint, p_items jsonb[], p_page text)
 returns bigint language plpgsql set jit = off as $$
 declare
     v_group leasehold.run_group;
@@ -15,6 +18,10 @@ begin
     if not found then
         raise exception using errcode = 'LS004', message = format('there is no group %s', p_group_id);
     end if;
+    select s.first_run into v_first from leasehold.group_span s where s.group_id = p_group_id and s.page = p_page;
+    if found then
+        return v_first;
+    end if;
     if v_group.cancelled_at is not null then
         raise exception using errcode = 'LS005', message = format('group %s was cancelled', p_group_id),
             hint = 'Open a new group.';
@@ -22,7 +29,7 @@ begin
     if v_n = 0 then
         return null;
     end if;
-    -- A block of ids in one go: others wait for this lock only as long as the sequence takes to move.
+    -- A block of ids in one go; the lock is held until the transaction ends.
     perform pg_advisory_xact_lock(hashtextextended('leasehold.run_seq', 0));
     v_first := nextval('leasehold.run_seq');
     perform setval('leasehold.run_seq', v_first + v_n - 1);
@@ -48,7 +55,8 @@ begin
       from generate_series(0, v_n - 1) i, leasehold.workflow_step w
       join leasehold.lane l on l.group_id = p_group_id and l.kind = w.kind and l.key is null
      where w.workflow_id = v_group.workflow_id and w.parents > 0;
-    insert into leasehold.group_span (group_id, first_run, last_run) values (p_group_id, v_first, v_first + v_n - 1);
+    insert into leasehold.group_span (group_id, first_run, last_run, page)
+    values (p_group_id, v_first, v_first + v_n - 1, p_page);
     update leasehold.run_group g
        set added = g.added + v_n,
            round = g.round + case when g.completed_at is null then 0 else 1 end,

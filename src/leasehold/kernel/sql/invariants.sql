@@ -51,14 +51,41 @@ select 'each completion has one event', format('group %s round %s has %s', c.gro
  where e.n <> 1
 union all
 select 'counts and deltas of a group add up to its ended runs',
-       format('group %s counts %s, its runs say %s', g.group_id, g.succeeded + g.failed + g.cancelled + d.n, e.ended)
+       format('group %s counts %s, its runs say %s', g.group_id, d.counts, e.counts)
   from leasehold.run_group g
- cross join lateral (select coalesce(sum(x.succeeded + x.failed + x.cancelled), 0) as n
+ cross join lateral (select array[g.succeeded + coalesce(sum(x.succeeded), 0)::bigint, g.failed + coalesce(sum(x.failed), 0),
+                                  g.cancelled + coalesce(sum(x.cancelled), 0)] as counts
                        from leasehold.group_delta x where x.group_id = g.group_id) d
- cross join lateral (select count(*) as ended from leasehold.group_span s
+ cross join lateral (select array[count(*) filter (where o.ended = 'succeeded'),
+                                  count(*) filter (where o.ended = 'failed'),
+                                  count(*) filter (where o.ended = 'cancelled')] as counts
+                       from leasehold.group_span s
                        join leasehold.run_outcome o on o.run_id between s.first_run and s.last_run
                       where s.group_id = g.group_id and not o.reopened) e
- where g.succeeded + g.failed + g.cancelled + d.n <> e.ended
+ where d.counts <> e.counts
+union all
+select 'the runs that were added are there', format('group %s added %s, has %s', g.group_id, g.added, s.n)
+  from leasehold.run_group g
+ cross join lateral (select coalesce(sum(x.last_run - x.first_run + 1), 0) as n
+                       from leasehold.group_span x where x.group_id = g.group_id) s
+ where g.added <> s.n
+union all
+select 'a run has at most one end that stands', format('run %s has %s', o.run_id, count(*))
+  from leasehold.run_outcome o where not o.reopened group by o.run_id having count(*) > 1
+union all
+select 'a run starts at most once', format('run %s started %s times', v.run_id, count(*))
+  from leasehold.event v where v.name = 'run_start' group by v.run_id having count(*) > 1
+union all
+select 'a blocked step waits for as many parents as have not succeeded',
+       format('step %s waits for %s, of its parents %s have not succeeded', b.step_id, b.parents_left, p.n)
+  from leasehold.blocked b
+ cross join lateral (select count(*) as n
+                       from leasehold.lane l
+                       join leasehold.workflow_step w on w.workflow_id = l.workflow_id
+                       left join last o on o.step_id = (b.step_id & ~1023::bigint) + w.ix
+                      where l.lane_id = b.lane_id and (b.step_id & 1023)::smallint = any (w.children)
+                        and o.ended is distinct from 'succeeded') p
+ where b.parents_left <> p.n
 union all
 select 'a lease belongs to a living holder', format('lease %s of holder %s', l.token, l.holder_id)
   from leasehold.lease l join leasehold.holder h using (holder_id) where h.ended_at is not null
@@ -74,5 +101,5 @@ select 'nothing ready stands in a lane that no group owns', format('lane %s', r.
 union all
 select 'a run that ended has nothing waiting', format('run %s has step %s waiting as %s', p.step_id >> 10, p.step_id, p.places)
   from places p join leasehold.run_outcome o on o.run_id = p.step_id >> 10 and not o.reopened
- where p.places in ('blocked', 'delayed')
+ where p.places in ('blocked', 'delayed', 'ready')
 order by 1, 2;

@@ -2,9 +2,10 @@
 --
 -- Returns  how many steps were cancelled, each with an outcome under a new token.
 -- Cost     three index range scans a run.
--- Blocks   for blocked rows, in step order, until a finish of a sibling has released them; ready and delayed rows that
---          someone is taking are skipped (what they become releases nothing, for the run has ended).
--- Fencing  new tokens, so a late word about an earlier attempt never matches.
+-- Blocks   for delayed rows, in step order, until who promotes them has committed (then they are found ready). Ready
+--          ones that are being claimed are skipped: leased, they release nothing, for the run has ended.
+-- Fencing  the caller has locked the runs and what is blocked in them (lock_runs), so nothing comes to wait meanwhile;
+--          new tokens, so a late word about an earlier attempt never matches.
 create or replace function leasehold.sweep_runs(p_runs bigint[], p_reason text)
 returns bigint language plpgsql set jit = off set enable_seqscan = off as $$
 declare
@@ -12,9 +13,6 @@ declare
     v_swept bigint := 0;
     v_n bigint;
 begin
-    perform from unnest(p_runs) r(run_id)
-       join leasehold.blocked b on b.step_id >= r.run_id * 1024 and b.step_id < (r.run_id + 1) * 1024
-      order by b.step_id for no key update of b;
     with gone as (
         delete from leasehold.blocked b using unnest(p_runs) r(run_id)
          where b.step_id >= r.run_id * 1024 and b.step_id < (r.run_id + 1) * 1024
@@ -27,7 +25,7 @@ begin
     with waiting as materialized (
         select d.step_id from unnest(p_runs) r(run_id)
           join leasehold.delayed d on d.step_id >= r.run_id * 1024 and d.step_id < (r.run_id + 1) * 1024
-         order by d.step_id for update of d skip locked),
+         order by d.step_id for update of d),
     gone as (
         delete from leasehold.delayed d using waiting w where d.step_id = w.step_id returning d.step_id, d.attempt)
     insert into leasehold.outcome (step_id, token, attempt, ended, at, reason)
