@@ -2,6 +2,8 @@
 --
 -- p_steps is a JSON array of {kind, children: [ix...], attempts_max, backoff_s, backoff_max_s}, its order giving ix.
 --
+-- A workflow has one first step (index 0) and one last; children come later in the list than their parents.
+--
 -- Returns  the workflow_id of this very content; a changed definition gets a new one, so queued runs keep theirs.
 -- Cost     one probe when it is known.
 -- Blocks   briefly when two processes register the same new definition.
@@ -12,6 +14,8 @@ declare
     v_digest constant bytea := sha256(convert_to(p_name || ' ' || p_steps::text, 'UTF8'));
     v_workflow_id bigint;
     v_sinks integer;
+    v_roots integer;
+    v_wrong text;
 begin
     select w.workflow_id into v_workflow_id from leasehold.workflow w where w.digest = v_digest;
     if found then
@@ -23,11 +27,27 @@ begin
             message = format('workflow %s has %s steps without children; it needs exactly one', p_name, v_sinks),
             hint = 'Let all branches join in one last step.';
     end if;
+    select string_agg(format('%s -> %s', s.ord - 1, c.ix), ', ') into v_wrong
+      from jsonb_array_elements(p_steps) with ordinality s(body, ord)
+     cross join lateral (select x::text::integer as ix, count(*) as n
+                           from jsonb_array_elements(s.body -> 'children') x group by 1) c
+     where c.ix < s.ord or c.ix >= jsonb_array_length(p_steps) or c.n > 1;
+    if v_wrong is not null then
+        raise exception using errcode = 'LS010',
+            message = format('workflow %s leads to no later step, or twice to the same one: %s', p_name, v_wrong),
+            hint = 'List each step after all that it waits for.';
+    end if;
+    select count(*) into v_roots from generate_series(0, jsonb_array_length(p_steps) - 1) i
+     where not exists (select from jsonb_array_elements(p_steps) s, jsonb_array_elements(s -> 'children') x
+                        where x::text::integer = i);
+    if v_roots <> 1 then
+        raise exception using errcode = 'LS010',
+            message = format('workflow %s has %s steps that wait for none; it needs exactly one', p_name, v_roots),
+            hint = 'Let one first step fork into all branches.';
+    end if;
     insert into leasehold.workflow (name, digest, linear, created_at)
     values (p_name, v_digest,
-            not exists (select from jsonb_array_elements(p_steps) s where jsonb_array_length(s -> 'children') > 1)
-            and (select count(*) from jsonb_array_elements(p_steps) s, jsonb_array_elements(s -> 'children')) =
-                jsonb_array_length(p_steps) - 1,
+            not exists (select from jsonb_array_elements(p_steps) s where jsonb_array_length(s -> 'children') > 1),
             leasehold.now())
     on conflict (digest) do nothing
     returning workflow_id into v_workflow_id;
