@@ -81,6 +81,7 @@ def _migrate(connection: Connection) -> list[str]:
     if applied.get(0) != routines_checksum():
         for _, text in routine_files():
             connection.execute(text)  # type: ignore[arg-type]
+        execute(connection, _table("grants"))
         execute(connection, _table("migration_insert"), (0, "functions", routines_checksum()))
         done.append("functions")
     return done
@@ -125,6 +126,7 @@ def script() -> str:
             f"({migration.number}, '{migration.name}', '{migration.checksum}') on conflict do nothing;"
         )
     parts.extend(text for _, text in routine_files())
+    parts.append(_table("grants"))
     parts.append(
         "insert into leasehold.migration (number, name, checksum) values "
         f"(0, 'functions', '{routines_checksum()}') on conflict (number) do update set checksum = excluded.checksum;"
