@@ -165,3 +165,16 @@ def promote(session: Session, *, limit: int = 5000) -> tuple[int, float | None]:
 def payloads(session: Session, run_ids: Sequence[int]) -> dict[int, Any]:
     """The items of these runs."""
     return {run_id: item for run_id, item in session.fetch(load(PACKAGE, "payloads"), (list(run_ids),))}
+
+
+def step_name(step_id: int) -> str:
+    """A step's id as people read and write it: the run and the place in its workflow, `17.3`."""
+    return f"{step_id >> 10}.{step_id & 1023}"
+
+
+def step_id_of(name: str) -> int:
+    """The step id of `17.3`. Raises ValueError for anything else."""
+    run, _, ix = name.partition(".")
+    if not (run.isascii() and run.isdigit() and ix.isascii() and ix.isdigit() and int(ix) < 1024):
+        raise ValueError(name)
+    return int(run) * 1024 + int(ix)

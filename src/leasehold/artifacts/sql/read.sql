@@ -1,0 +1,1 @@
+select recipe, content from leasehold.artifact where recipe = any (%b::bytea[])

@@ -1,0 +1,1 @@
+select recipe, size from leasehold.artifact where recipe = any (%b::bytea[])

@@ -1,0 +1,77 @@
+"""Recipes: names for results, by everything that decides them. Equal recipe, equal result: it need not be made again.
+
+A recipe is the digest of the step, its version, the parameters it reads, the model, and the recipe of its input. So a
+changed chunk size gives chunks, vectors and what follows new recipes, and leaves the parsed text alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from leasehold.options import ChunkOptions
+from leasehold.steps.chunking import CHUNKER_VERSION
+from leasehold.steps.detection import readable
+from leasehold.steps.reading import reader_version
+
+
+def digest(*parts: object) -> bytes:
+    """SHA-256 over *parts*, each with its length, so that no two different lists of parts collide."""
+    state = hashlib.sha256()
+    for part in parts:
+        data = part if isinstance(part, bytes) else str(part).encode()
+        state.update(len(data).to_bytes(8, "big"))
+        state.update(data)
+    return state.digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """The parameters of a collection that shape its results."""
+
+    chunk: ChunkOptions
+    embedder: str = "hashing"
+    embedder_version: str = "1"
+    dimensions: int = 384
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "chunk": asdict(self.chunk),
+            "embedder": self.embedder,
+            "embedder_version": self.embedder_version,
+            "dimensions": self.dimensions,
+        }
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> Parameters:
+        return cls(ChunkOptions(**body["chunk"]), body["embedder"], body["embedder_version"], body["dimensions"])
+
+
+@dataclass(frozen=True, slots=True)
+class Recipes:
+    """The recipes of one document under some parameters."""
+
+    parse: bytes
+    chunk: bytes
+    embed: bytes
+
+
+def recipes(sha256: bytes, media_type: str, parameters: Parameters) -> Recipes:
+    """What each step's result is called for this content. Needs no result of an earlier step."""
+    parse = digest("parse", sha256, media_type, reader_version(media_type))
+    chunk = digest("chunk", parse, CHUNKER_VERSION, parameters.chunk.size, parameters.chunk.overlap)
+    embed = digest("embed", chunk, parameters.embedder, parameters.embedder_version, parameters.dimensions)
+    return Recipes(parse, chunk, embed)
+
+
+def pipeline(media_type: str, parameters: Parameters) -> bytes:
+    """The way from bytes of *media_type* to stored chunks; an item whose pipeline is another must go it again."""
+    if not readable(media_type):
+        return digest("no reader", media_type)
+    return recipes(b"", media_type, parameters).embed
+
+
+def pipelines(media_types: Iterable[str], parameters: Parameters) -> list[bytes]:
+    return [pipeline(media_type, parameters) for media_type in media_types]

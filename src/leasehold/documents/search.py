@@ -1,0 +1,76 @@
+"""Search: the best chunks for a question, with the file and the line a person should open."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from leasehold.db.session import Session
+from leasehold.documents.sync import find_collection
+from leasehold.errors import UsageError
+from leasehold.sources.paths import decode_path
+from leasehold.steps.embedding import HashingEmbedder
+from leasehold.stores import pg
+
+SNIPPET_CHARS = 240
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One hit. `line` is the line of the file that matches best; `copies` how many items have this very document."""
+
+    path: str
+    file: str
+    line: int
+    line_start: int
+    line_end: int
+    heading: str
+    title: str
+    snippet: str
+    score: float
+    copies: int
+
+
+def search(session: Session, question: str, *, collection: str, limit: int = 5) -> list[Answer]:
+    """The best *limit* answers, best first; one file may give several.
+
+    Raises:
+        NotFound: there is no such collection.
+        UsageError: the question has no text, or the limit is not between 1 and 1000.
+    """
+    if not question.strip():
+        raise UsageError("The question is empty.", remedy='Ask something: leasehold search "how are dates parsed"')
+    if not 1 <= limit <= 1000:
+        raise UsageError(f"--limit {limit} must be between 1 and 1000.")
+    found = find_collection(session, collection)
+    embedder = HashingEmbedder()
+    vector = embedder.embed([question])[0]
+    hits = pg.search(
+        session, found.collection_id, question.replace("\x00", " "), vector, limit=limit,
+        pgvector=pg.has_pgvector(session),
+    )  # fmt: skip
+    return [_answer(hit, question) for hit in hits]
+
+
+def _answer(hit: pg.Hit, question: str) -> Answer:
+    offset, snippet = _best_lines(hit.text, question)
+    root = Path(os.fsdecode(decode_path(hit.root)))
+    file = root if root.is_file() else root / os.fsdecode(decode_path(hit.path))
+    line = min(hit.line_start + offset, hit.line_end)
+    return Answer(hit.path, str(file), line, hit.line_start, hit.line_end, hit.heading, hit.title, snippet, hit.score,
+                  hit.copies)  # fmt: skip
+
+
+def _best_lines(text: str, question: str) -> tuple[int, str]:
+    """Offset of the line with most of the question's words, and a snippet that begins there."""
+    stems = {word[:5] for word in re.findall(r"\w{3,}", question.lower())}
+    lines = text.split("\n")
+    best, most = 0, -1
+    for offset, line in enumerate(lines):
+        words = set(re.findall(r"[a-z0-9]{3,}", line.lower()))
+        score = sum(any(word.startswith(stem) for word in words) for stem in stems)
+        if score > most and line.strip():
+            best, most = offset, score
+    return best, " ".join(" ".join(lines[best:]).split())[:SNIPPET_CHARS]

@@ -1,0 +1,1 @@
+select collection_id from leasehold.collection order by collection_id

@@ -1,0 +1,5 @@
+select d.sha256, d.media_type, c.ordinal, c.text, c.line_start, c.line_end, c.heading, c.embedding::text
+  from leasehold.chunk c
+  join leasehold.document d using (document_id)
+ where c.collection_id = %s
+ order by d.sha256, d.media_type, c.ordinal

@@ -1,0 +1,2 @@
+update leasehold.item i set run_id = %s + u.ord - 1, settled = true
+  from unnest(%s::bigint[]) with ordinality u(item_id, ord) where i.item_id = u.item_id

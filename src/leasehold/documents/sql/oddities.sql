@@ -1,0 +1,1 @@
+select path, verdict, reason, detail, remedy from leasehold.oddity where source_id = %s

@@ -1,0 +1,1 @@
+delete from leasehold.oddity where source_id = %s

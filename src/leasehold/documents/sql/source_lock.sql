@@ -1,0 +1,1 @@
+select source_id from leasehold.source where source_id = %s for update

@@ -1,0 +1,1 @@
+update leasehold.sync set applied_at = leasehold.now() where sync_id = %s

@@ -1,0 +1,1 @@
+update leasehold.sync set group_id = %s where sync_id = %s
