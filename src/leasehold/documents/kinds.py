@@ -32,7 +32,7 @@ from leasehold.steps.detection import detect, readable
 from leasehold.steps.embedding import HashingEmbedder
 from leasehold.steps.reading import read
 from leasehold.stores import pg
-from leasehold.types import Done, ErrorClass, Outcome, Skip, Snooze, StepError, StepLease
+from leasehold.types import Chunk, Done, ErrorClass, Outcome, Skip, Snooze, StepError, StepLease
 
 WORKFLOW = ("validate", "parse", "chunk", "embed", "store")
 NO_TEXT = "no text found"
@@ -222,11 +222,16 @@ def embed_page(context: Any, leases: Sequence[StepLease], embedder: HashingEmbed
     def compute(item: ItemRow, data: bytes | None) -> bytes | Skip:
         assert data is not None
         _, chunks = coding.chunks_from_bytes(data)
-        return coding.vectors_to_bytes(embedder.embed([one.text for one in chunks]))
+        return coding.vectors_to_bytes(embedder.embed([embedded_text(one) for one in chunks]))
 
     return _recipe_page(
         context, leases, "embed", lambda item: item.recipes().embed, lambda item: item.recipes().chunk, compute
     )
+
+
+def embedded_text(one: Chunk) -> str:
+    """What stands for a chunk in its vector: its headings say what it is about, its text says the rest."""
+    return f"{' '.join(one.heading)}\n{one.text}" if one.heading else one.text
 
 
 def _recipe_page(

@@ -17,7 +17,7 @@ from leasehold.types import Chunk
 
 PACKAGE = "leasehold.stores"
 HEADING_JOINT = " › "
-EXACT_MAX = 50_000
+EXACT_MAX = 100_000
 """Chunks of a collection up to which vectors are compared one by one (measured: 0.5 ms a thousand); above, an index."""
 
 

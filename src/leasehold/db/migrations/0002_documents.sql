@@ -121,7 +121,7 @@ create table leasehold.chunk (
     line_start     integer not null,
     line_end       integer not null,
     heading        text not null,
-    words          tsvector not null generated always as (to_tsvector('english', text)) stored,
+    words          tsvector not null generated always as (to_tsvector('english', heading || ' ' || text)) stored,
     primary key (collection_id, document_id, ordinal),
     foreign key (collection_id, document_id) references leasehold.collection_document on delete cascade
 );
