@@ -1,1 +1,1 @@
-select leasehold.claim_items(%s, %s::bytea[], %s::bigint[])
+select leasehold.claim_items(%s, %b::bytea[], %s::bigint[])

@@ -1,1 +1,1 @@
-select leasehold.release_items(%s, %s::bytea[], %s::bigint[])
+select leasehold.release_items(%s, %b::bytea[], %s::bigint[])
