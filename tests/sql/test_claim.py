@@ -19,7 +19,9 @@ def test_a_claim_on_an_empty_lane_returns_nothing_and_writes_nothing(kernel):
     assert kernel.claim_lanes([lane]) == ()
 
     assert kernel.counted("lease") == 0
-    assert kernel.session.fetch("select h, h.xmin::text from leasehold.holder h where holder_id = %s", (holder,)) == before
+    assert (
+        kernel.session.fetch("select h, h.xmin::text from leasehold.holder h where holder_id = %s", (holder,)) == before
+    )
 
 
 def test_a_claim_returns_the_first_step_of_a_run_and_never_the_second_while_the_first_is_open(kernel):
@@ -262,7 +264,7 @@ def test_a_holder_that_cannot_take_a_step_alone_still_gets_the_others_and_is_tol
 @pytest.mark.parametrize("ending", ["released", "snoozed", "error", "holder left"])
 def test_a_step_stays_alone_until_it_ends(kernel, ending):
     """Whatever it does short of ending, it takes no neighbour with it the next time."""
-    first, second = suspect(kernel)
+    first, _ = suspect(kernel)
     lease = kernel.claim()
     if ending == "released":
         kernel.release(lease)

@@ -20,7 +20,7 @@ CHECKSUM = hashlib.sha256(load(PACKAGE, "clock_table").encode()).hexdigest()
 
 def prepare(connection: Connection) -> None:
     """Make the clock's table, once for each template."""
-    connection.execute(load(PACKAGE, "clock_table"))  # type: ignore[arg-type]
+    connection.execute(load(PACKAGE, "clock_table"))
 
 
 class Clock:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
 
 from leasehold.db import embedded
 from leasehold.db.binaries import SETTING, SYSTEM_INSTALLS, find_binaries
@@ -37,7 +37,7 @@ class Cluster:
         return psycopg.connect(self.url, autocommit=True, application_name="leasehold testing")
 
     def url_of(self, database: str) -> str:
-        return make_conninfo(**{**conninfo_to_dict(self.url), "dbname": database})
+        return make_conninfo(self.url, dbname=database)
 
 
 def wanted(option: str | None = None) -> list[str]:
@@ -71,7 +71,7 @@ def start(name: str = "default", home: Path | None = None) -> Cluster:
     with cluster.connect() as connection:
         if connection.execute("show fsync").fetchone() != ("off",):
             for parameter, value in FAST.items():
-                connection.execute(f"alter system set {parameter} = {value}")  # type: ignore[arg-type]
+                connection.execute(f"alter system set {parameter} = {value}")
             connection.execute("select pg_reload_conf()")
     return cluster
 

@@ -66,7 +66,9 @@ class Databases:
 
     def remove_leftovers(self) -> list[str]:
         """Drop clones of runs that are over; their names."""
-        names = [row[0] for row in self._execute("select datname from pg_database where datname like 'leasehold\\_test\\_%'")]
+        names = [
+            row[0] for row in self._execute("select datname from pg_database where datname like 'leasehold\\_test\\_%'")
+        ]
         gone = []
         for name in names:
             found = re.fullmatch(r"leasehold_test_(\d+)_\d+", name)
@@ -77,7 +79,9 @@ class Databases:
 
     def remove_own(self) -> None:
         """Drop what this run has left behind; for its end."""
-        for (name,) in self._execute("select datname from pg_database where datname like %s", f"leasehold\\_test\\_{self.run}\\_%"):
+        for (name,) in self._execute(
+            "select datname from pg_database where datname like %s", f"leasehold\\_test\\_{self.run}\\_%"
+        ):
             self._execute(f"drop database if exists {name} with (force)")
 
     def close(self) -> None:
@@ -111,7 +115,9 @@ class Databases:
         self._execute(f"alter database {building} rename to {name}")
 
     def _remove_old_templates(self) -> None:
-        rows = self._execute("select datname from pg_database where datname like 'leasehold\\_template\\_%' order by oid")
+        rows = self._execute(
+            "select datname from pg_database where datname like 'leasehold\\_template\\_%' order by oid"
+        )
         for (name,) in rows[:-KEPT_TEMPLATES]:
             if self._nobody(TEMPLATES, _signed(int(name.rpartition("_")[2], 16))):
                 self._execute(f"drop database if exists {name}")
@@ -126,7 +132,7 @@ class Databases:
 
     def _execute(self, statement: str, *params: Any) -> list[tuple[Any, ...]]:
         with self._turn:
-            cursor = self._admin.execute(statement, params or None)  # type: ignore[arg-type]
+            cursor = self._admin.execute(statement, params or None)
             return cursor.fetchall() if cursor.description is not None else []
 
 

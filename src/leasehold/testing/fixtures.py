@@ -20,7 +20,9 @@ from leasehold.testing.stories import Kernel
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--servers", default=None, help="PostgreSQL versions to test on, as 18,15 (default: the embedded one)")
+    parser.addoption(
+        "--servers", default=None, help="PostgreSQL versions to test on, as 18,15 (default: the embedded one)"
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

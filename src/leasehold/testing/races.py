@@ -48,7 +48,7 @@ class Started(Generic[T]):
 
 
 class Race:
-    """Named connections to one database, each with a thread of its own. Transactions are the test's to begin and end."""
+    """Named connections to one database, each with its thread. Transactions are the test's to begin and end."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -90,8 +90,8 @@ class Race:
         self.connection(name).execute("rollback")
 
     def _waits(self, pid: int) -> bool:
-        rows = self._observer.execute(load("leasehold.testing", "waiting"), (pid,)).fetchall()  # type: ignore[arg-type]
-        return rows[0][0] == 1
+        rows = self._observer.execute(load("leasehold.testing", "waiting"), (pid,)).fetchall()
+        return bool(rows[0][0])
 
     def close(self) -> None:
         for connection in (*self._connections.values(), self._observer):
@@ -139,7 +139,5 @@ def deadlocks(url: str) -> int:
     """How many deadlocks this database has seen, from the server's statistics."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("select pg_stat_force_next_flush()")
-        row = connection.execute(
-            "select deadlocks from pg_stat_database where datname = current_database()"
-        ).fetchone()
+        row = connection.execute("select deadlocks from pg_stat_database where datname = current_database()").fetchone()
         return int(row[0]) if row else 0

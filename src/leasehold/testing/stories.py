@@ -15,6 +15,7 @@ from leasehold.db.statements import load
 from leasehold.db.target import Target
 from leasehold.kernel import checks, groups, holders, steps
 from leasehold.kernel.groups import GroupState, WorkflowStep
+from leasehold.kernel.holders import Ended
 from leasehold.kernel.steps import End, LaneRequest, Lease
 from leasehold.testing.races import Borrowed
 
@@ -78,10 +79,10 @@ class Kernel:
     def leave(self, name: str = "A") -> int:
         return holders.leave(self.session, self.holder(name))
 
-    def reap(self, *callers: str) -> list[holders.Ended]:
+    def reap(self, *callers: str) -> list[Ended]:
         return holders.reap(self.session, callers=[self.holder(name) for name in callers])
 
-    def bury(self, name: str, *, blamed: int | None = None, reason: str = "killed") -> holders.Ended | None:
+    def bury(self, name: str, *, blamed: int | None = None, reason: str = "killed") -> Ended | None:
         """The keeper has seen it die."""
         return holders.end_dead(self.session, self.holder(name), reason=reason, blamed_step=blamed)
 
@@ -115,14 +116,18 @@ class Kernel:
 
     # -- ending -------------------------------------------------------------------------------------------------------
 
-    def finish(self, lease: Lease | None, ended: str = "succeeded", only: Sequence[int] | None = None, **how: Any) -> list[str]:
+    def finish(
+        self, lease: Lease | None, ended: str = "succeeded", only: Sequence[int] | None = None, **how: Any
+    ) -> list[str]:
         """Say how the steps of a lease (*only* some of them) ended; a verdict each."""
         assert lease is not None, "there is no lease to finish"
         ids = [step for step, _ in lease.steps] if only is None else only
         return self.finish_pairs([(lease.token, step) for step in ids], ended, **how)
 
     def finish_pairs(self, pairs: Sequence[tuple[int, int]], ended: str = "succeeded", **how: Any) -> list[str]:
-        return [str(v) for v in steps.finish_all(self.session, [End(token, step, ended, **how) for token, step in pairs])]
+        return [
+            str(v) for v in steps.finish_all(self.session, [End(token, step, ended, **how) for token, step in pairs])
+        ]
 
     def succeed(self, lease: Lease | None, only: Sequence[int] | None = None) -> list[str]:
         return self.finish(lease, only=only)
@@ -187,7 +192,7 @@ class Kernel:
 
     def outcomes(self, step: int) -> list[tuple[str, str | None]]:
         """(how it ended, reason) of every outcome of the step, oldest first."""
-        return self._rows("outcomes_of", (step,))  # type: ignore[return-value]
+        return self._rows("outcomes_of", (step,))
 
     def delay_s(self, step: int) -> float:
         """In how many seconds a delayed step comes due."""

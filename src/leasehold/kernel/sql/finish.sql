@@ -6,7 +6,7 @@
 --          was recorded under this token before) or 'lost' (the lease is somebody else's, or nobody's, by now). A pair
 --          that is given twice is the caller's mistake and raises; nothing is recorded then.
 -- Cost     a page of 500 successes 5 ms, in chains of five 6 ms; see docs/decisions for the measurements.
--- Blocks   leases in token order, then as end_steps.
+-- Blocks   leases in token order, then as end_steps. Once in a transaction: a second call would lock out of order.
 -- Fencing  each pair is accepted only if the lease of that token lists that step now. Refusals are counted.
 create or replace function leasehold.finish(
     p_tokens bigint[], p_steps bigint[], p_ends leasehold.ending[], p_reasons text[], p_details text[],
