@@ -239,7 +239,7 @@ def test_a_step_does_not_come_to_wait_in_a_run_that_is_failing_at_that_moment(da
     with Race(database) as race:
         race.begin("B")
         race.do("B", lambda connection: kernel.within(connection).fail(b))
-        race.start("C", goes_back).waits()
+        race.start("C", goes_back).settles()
         race.commit("B")
         race.result("C")
     assert kernel.states(run) == ["succeeded", "failed", "cancelled", "cancelled"]
@@ -255,7 +255,7 @@ def test_a_step_that_is_being_promoted_while_its_run_fails_is_cancelled(database
     with Race(database) as race:
         race.begin("keeper")
         assert race.do("keeper", lambda connection: kernel.within(connection).promote()) == 1
-        race.start("B", lambda connection: kernel.within(connection).fail(b)).waits()
+        race.start("B", lambda connection: kernel.within(connection).fail(b)).settles()
         race.commit("keeper")
         assert race.result("B") == ["accepted"]
     assert kernel.states(run) == ["succeeded", "failed", "cancelled", "cancelled"]

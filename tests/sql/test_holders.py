@@ -249,8 +249,9 @@ def test_a_reaper_does_not_take_a_holder_that_is_being_renewed(database, kernel,
     with Race(database) as race:
         race.begin("A")
         race.do("A", lambda connection: kernel.within(connection).heartbeat("A"))
-        assert race.do("R", lambda connection: kernel.within(connection).reap("R")) == []
+        race.start("R", lambda connection: kernel.within(connection).reap("R")).settles()
         race.commit("A")
+        assert race.result("R") == []
     assert kernel.reap("R") == []
     assert kernel.succeed(lease) == ["accepted"]
 

@@ -90,18 +90,24 @@ def test_pages_over_many_groups_in_any_order_with_failures_cancels_and_retries_d
 
 
 def test_two_pages_with_success_and_failure_of_two_runs_crosswise_do_not_deadlock(database, kernel):
-    """A: run 2 goes on, run 1 fails. B: run 1 goes on, run 2 fails. Both take both joins, in one order."""
+    """A: run 2 goes on, run 1 fails. B: run 1 goes on, run 2 fails. Both take both joins, in one order.
+
+    Method: X holds the join of run 1. B comes to it first, then A. With successes before failures A would hold the join
+    of run 2 by then, and B would get the one of run 1 and ask for the other.
+    """
     one, two = kernel.add_runs(2, steps=FORK)
     kernel.succeed(kernel.claim("a", n=2))
     b, c = kernel.claim("b", by="A", n=2), kernel.claim("c", by="B", n=2)
+    d = kernel.claim("d", by="X")
     a_page = [End(b.token, two * 1024 + 1, "succeeded"), End(b.token, one * 1024 + 1, "failed")]
     b_page = [End(c.token, one * 1024 + 2, "succeeded"), End(c.token, two * 1024 + 2, "failed")]
     with Race(database) as race:
-        race.begin("A")
-        race.do("A", lambda connection: steps.finish(connection, a_page))
+        race.begin("X")
+        race.do("X", lambda connection: kernel.within(connection).succeed(d))
         race.start("B", lambda connection: steps.finish(connection, b_page)).waits()
-        race.commit("A")
-        race.result("B")
+        race.start("A", lambda connection: steps.finish(connection, a_page)).waits()
+        race.commit("X")
+        race.result("A"), race.result("B")
     assert deadlocks(database) == 0
     assert [kernel.run_end(run) for run in (one, two)] == ["failed", "failed"]
 

@@ -43,6 +43,14 @@ class Started(Generic[T]):
                 raise AssertionError("it neither waited nor ended")
         return self
 
+    def settles(self) -> Started[T]:
+        """Return once it waits for a lock, or has ended."""
+        give_up_at = time.monotonic() + PATIENCE_S
+        while not self._future.done() and not self._look(self._pid):
+            if time.monotonic() > give_up_at:
+                raise AssertionError("it neither waited nor ended")
+        return self
+
     def result(self) -> T:
         return self._future.result(PATIENCE_S)
 

@@ -1,0 +1,266 @@
+"""Broken variants: each guard of the kernel is removed once, and a scenario of this suite must notice.
+
+A variant is an edit of a function's own text, so it cannot drift from the function: when the text it looks for is gone,
+the test fails and says so. The scenario is the very test that guards it, called with the broken database.
+"""
+
+# ruff: noqa: E501  (the edits quote the functions as they are)
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+
+import pytest
+import test_claim
+import test_claims
+import test_delayed
+import test_finish
+import test_groups
+import test_holders
+import test_lock_order
+from psycopg import errors
+
+from leasehold.db.session import Session
+from leasehold.db.target import Target
+from leasehold.testing.clock import Clock
+from leasehold.testing.stories import Kernel
+
+
+@dataclass(frozen=True)
+class Variant:
+    """In function *name*, each text of *edits* is replaced; *caught_by* must then fail."""
+
+    name: str
+    caught_by: object
+    edits: tuple[tuple[str, str], ...]
+    also: type[Exception] = AssertionError
+    """What else may show it: a constraint that holds even without the guard, or the server's own refusal."""
+
+
+VARIANTS = {
+    "finish does not check membership": Variant(
+        "held_steps",
+        test_finish.test_a_finish_names_only_steps_of_that_very_lease,
+        (("on m.step_id = i.step_id and m.token = i.token", "on m.step_id = i.step_id"),
+         ("where l.token = any (v_distinct))", "where true)")),
+    ),
+    "finish trusts what has no outcome yet": Variant(
+        "held_steps",
+        test_finish.test_a_finish_after_the_reap_is_lost_even_when_nobody_has_claimed_again,
+        (("join member m on m.step_id = i.step_id and m.token = i.token",
+          "join lateral (select i.token, i.step_id, 1::smallint as attempt, t.lane_id from leasehold.step t "
+          "where t.step_id = i.step_id and not exists (select from leasehold.outcome o where o.step_id = i.step_id)) m "
+          "on true"),),
+    ),
+    "finish reads the lease without locking it": Variant(
+        "held_steps",
+        test_finish.test_a_finish_that_waits_for_a_reap_is_lost,
+        (("where l.token = any (v_distinct) order by l.token for no key update;", "where false;"),),
+    ),
+    "what was recorded is not looked up": Variant(
+        "finish",
+        test_finish.test_a_finish_whose_reply_was_lost_on_a_partial_page_is_sent_again_and_nothing_is_doubled,
+        (("then 'already accepted' else 'lost' end", "then 'lost' else 'lost' end"),),
+    ),
+    "a late word is not counted": Variant(
+        "finish",
+        test_finish.test_a_finish_under_a_wrong_token_is_lost_and_counted_and_changes_nothing,
+        ((" group by u.token;", " group by u.token having false;"),),
+    ),
+    "leases are not shrunk": Variant(
+        "shrink_leases",
+        test_finish.test_a_partial_finish_leaves_the_rest_leased,
+        (("where s.step_id not in (select g.step_id from unnest(p_steps) g(step_id)))", "where true)"),),
+    ),
+    "a join is counted down before it is released": Variant(
+        "end_steps",
+        test_finish.test_a_join_becomes_ready_when_its_last_parent_has_succeeded,
+        (("        with freed as (", "        update leasehold.blocked b set parents_left = b.parents_left - c.n\n"
+          "          from unnest(v_children, v_parents) c(step_id, n)\n"
+          "         where b.step_id = c.step_id and b.parents_left > c.n;\n        with freed as ("),),
+    ),
+    "two parents read the count without a lock": Variant(
+        "end_steps",
+        test_finish.test_two_parents_that_finish_together_release_their_child_exactly_once,
+        (("perform leasehold.lock_runs(v_touched, v_ending, v_children);",
+          "perform leasehold.lock_runs(v_touched, v_ending, null);"),),
+    ),
+    "runs are not locked before a step goes back": Variant(
+        "lock_runs",
+        test_finish.test_a_step_does_not_come_to_wait_in_a_run_that_is_failing_at_that_moment,
+        (("if cardinality(p_runs) > 0 then", "if false then"),),
+    ),
+    "a failing run's waiting steps are not swept": Variant(
+        "end_runs",
+        test_finish.test_a_failed_step_cancels_what_waits_in_its_run_and_its_leased_sibling_releases_nothing,
+        (("perform leasehold.sweep_runs(v_broken, 'run ended');", "null;"),),
+    ),
+    "a sweep steps over what is being promoted": Variant(
+        "sweep_runs",
+        test_finish.test_a_step_that_is_being_promoted_while_its_run_fails_is_cancelled,
+        (("order by d.step_id for update of d)", "order by d.step_id for update of d skip locked)"),),
+    ),
+    "blocked steps are locked in two passes": Variant(
+        "end_steps",
+        test_lock_order.test_two_pages_with_success_and_failure_of_two_runs_crosswise_do_not_deadlock,
+        (("perform leasehold.lock_runs(v_touched, v_ending, v_children);",
+          "perform leasehold.lock_runs(v_touched, null, v_children); perform leasehold.lock_runs(null, v_ending, null);"),),
+        errors.DeadlockDetected,
+    ),
+    "a claim forgets its number": Variant(
+        "claim",
+        test_claim.test_a_claim_sent_again_under_its_number_returns_the_same_lease_and_takes_nothing,
+        (("if p_claim_no <= v_holder.claim_no then", "if false then"),
+         ("(token, holder_id, claim_no, lane_id, kind, alone, claimed_at, deadline, step_ids, attempts)\n        select v_token, p_holder_id, p_claim_no, l.lane_id, l.kind, false",
+          "(token, holder_id, claim_no, lane_id, kind, alone, claimed_at, deadline, step_ids, attempts)\n        select v_token, p_holder_id, v_token, l.lane_id, l.kind, false")),
+    ),
+    "claims of one holder run at once": Variant(
+        "claim",
+        test_claim.test_a_claim_and_its_twin_at_once_take_one_page,
+        (("where h.holder_id = p_holder_id for no key update;", "where h.holder_id = p_holder_id;"),),
+        errors.UniqueViolation,
+    ),
+    "a claim waits for locked steps": Variant(
+        "claim",
+        test_claim.test_of_two_claims_on_one_step_one_wins_and_the_loser_does_not_wait,
+        (("order by c.position limit p_limits[i] for update skip locked", "order by c.position limit p_limits[i] for update nowait"),),
+        errors.LockNotAvailable,
+    ),
+    "an ended holder may claim": Variant(
+        "claim",
+        test_holders.test_a_claim_that_waits_for_a_reap_of_its_holder_gets_nothing,
+        (("if v_holder.ended_at is not null or v_holder.holder_id is null then", "if v_holder.holder_id is null then"),),
+    ),
+    "others join a step that is leased alone": Variant(
+        "claim",
+        test_claim.test_nothing_joins_a_holder_that_holds_a_step_alone,
+        (("where l.holder_id = p_holder_id and l.alone) then", "where false) then"),),
+    ),
+    "a reaper does not look again under the lock": Variant(
+        "reap",
+        test_holders.test_a_reaper_does_not_take_a_holder_that_is_being_renewed,
+        (("order by h.holder_id limit p_limit for update skip locked);",
+          "order by h.holder_id limit p_limit);\n    perform from leasehold.holder h where h.holder_id = any (v_holders) for update;"),
+         ("and h.ended_at is null and h.expires_at < v_now);", ");")),
+    ),
+    "a reaper reaps itself": Variant(
+        "reap",
+        test_holders.test_a_reaper_never_reaps_itself_however_old_its_heartbeat,
+        (("and h.holder_id <> all (p_callers)", ""),),
+    ),
+    "the first one back after an outage reaps everybody": Variant(
+        "reap",
+        test_holders.test_nobody_is_reaped_before_the_server_has_run_for_a_ttl,
+        (("and pg_postmaster_start_time() + h.ttl < v_now", ""),),
+    ),
+    "a heartbeat revives the dead": Variant(
+        "holder_heartbeat",
+        test_holders.test_a_reaped_holder_never_comes_back,
+        (("where h.holder_id = any (p_holder_ids) and h.ended_at is null\n", "where h.holder_id = any (p_holder_ids)\n"),),
+    ),
+    "everybody is blamed": Variant(
+        "end_holders",
+        test_holders.test_of_many_steps_none_is_charged_and_each_goes_alone,
+        (("case when p_blamed is null then count(*) over (partition by l.holder_id) = 1", "case when p_blamed is null then true"),),
+    ),
+    "suspects go back into company": Variant(
+        "end_holders",
+        test_holders.test_a_step_that_kills_its_process_ends_failed_and_takes_no_neighbour_along,
+        (("array_agg(p_blamed is null or h.alone order by h.step_id) as alone", "array_agg(false order by h.step_id) as alone"),),
+    ),
+    "a reaped step's end is written under the old token": Variant(
+        "end_holders",
+        test_finish.test_a_finish_after_the_reap_is_lost_and_leaves_the_successor_its_lease,
+        (("array_agg(nextval('leasehold.token_seq'))", "array_agg(currval('leasehold.token_seq'))"),),
+    ),
+    "completion is counted and then inserted": Variant(
+        "group_fold",
+        test_groups.test_eight_sessions_that_end_the_last_eight_runs_together_complete_the_group_exactly_once,
+        (("perform from leasehold.run_group g where g.group_id = p_group_id for no key update skip locked;",
+          "perform from leasehold.run_group g where g.group_id = p_group_id;"),
+         ("insert into leasehold.group_completion (group_id, round, at, succeeded, failed, cancelled)\n"
+          "    values (p_group_id, v_group.round, leasehold.now(), v_group.succeeded, v_group.failed, v_group.cancelled);",
+          "insert into leasehold.group_completion (group_id, round, at, succeeded, failed, cancelled)\n"
+          "    values (p_group_id, v_group.round, leasehold.now(), v_group.succeeded, v_group.failed, v_group.cancelled)\n"
+          "    on conflict do nothing;"),
+         ("if v_group.sealed_at is null or v_group.completed_at is not null\n       or", "if v_group.sealed_at is null or")),
+    ),
+    "a group completes before it is sealed": Variant(
+        "group_fold",
+        test_groups.test_a_group_completes_when_it_is_sealed_and_all_its_runs_have_ended,
+        (("if v_group.sealed_at is null or v_group.completed_at", "if v_group.completed_at"),),
+    ),
+    "a cancel is not swept": Variant(
+        "sweep_cancelled",
+        test_groups.test_a_cancel_ends_what_waits_and_what_is_leased_and_refuses_late_words,
+        (("if cardinality(v_groups) = 0 then", "if true then"),),
+    ),
+    "a retry looks at leases only": Variant(
+        "group_retry",
+        test_groups.test_a_retry_leaves_a_run_whose_sibling_is_still_leased_to_the_next_retry,
+        (("having bool_and(coalesce(l.ended in ('succeeded', 'failed', 'cancelled'), false))", "having true"),),
+    ),
+    "a page is added twice": Variant(
+        "group_add",
+        test_groups.test_a_page_that_is_added_again_after_a_lost_reply_is_there_once,
+        (("and s.page = p_page;", "and false;"), ("v_first + v_n - 1, p_page);", "v_first + v_n - 1, null);")),
+    ),
+    "an item claim is judged by an old snapshot": Variant(
+        "claim_items",
+        test_claims.test_a_claim_that_waited_does_not_steal_from_a_lease_that_came_in_between,
+        (("on conflict (work, key) do nothing;",
+          "on conflict (work, key) do update set token = excluded.token\n"
+          "     where not exists (select from leasehold.lease l where l.token = claim.token);"),),
+    ),
+    "a snooze counts as an attempt": Variant(
+        "end_steps",
+        test_delayed.test_a_snooze_is_not_an_attempt,
+        (("case when u.ended = 'error' then u.attempt + 1 else u.attempt end", "u.attempt + 1"),),
+    ),
+    "the backoff has no cap": Variant(
+        "end_steps",
+        test_delayed.test_the_backoff_doubles_with_each_attempt_up_to_its_cap_with_jitter_below,
+        (("least(w.backoff_max_s::double precision,", "greatest(0.0,"),),
+    ),
+}  # fmt: skip
+
+NOTICED = (AssertionError, pytest.fail.Exception)
+ARGUMENTS = {"test_a_step_does_not_come_to_wait_in_a_run_that_is_failing_at_that_moment": {"how": "release"}}
+
+
+@contextmanager
+def scenario(databases, broken=None):
+    """Run a test function of this suite in a database of its own, with a broken function or without."""
+    with databases.clone() as url, Session(Target(url=url)) as session:
+        if broken is not None:
+            session.connection.execute(broken)
+
+        def run(test):
+            kernel = Kernel(session)
+            names = test.__code__.co_varnames[: test.__code__.co_argcount]
+            given = {"kernel": kernel, "database": url, "session": session}
+            if "clock" in names:
+                given["clock"] = Clock(session).hold()
+            given |= ARGUMENTS.get(test.__name__, {})
+            test(**{name: given[name] for name in names})
+            kernel.check()
+
+        yield run
+
+
+def broken_text(variant):
+    text = (files("leasehold.kernel") / "sql" / f"{variant.name}.sql").read_text("utf-8")
+    for before, after in variant.edits:
+        if before != after:
+            assert before in text, f"{variant.name} no longer says {before!r}: mend the variant"
+            text = text.replace(before, after)
+    return text
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_kernel_without_this_guard_is_noticed(databases, name):
+    variant = VARIANTS[name]
+    with scenario(databases, broken_text(variant)) as run, pytest.raises((*NOTICED, variant.also)):
+        run(variant.caught_by)
