@@ -59,3 +59,25 @@ class SourceOptions:
             raise UsageError(f"source.max_bytes={self.max_bytes} must be at least 1.")
         if not 0 < self.mass_delete_ratio <= 1:
             raise UsageError(f"source.mass_delete_ratio={self.mass_delete_ratio} must be above 0 and at most 1.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestOptions:
+    collection: str = "default"
+    """Where documents go when no --into is given."""
+    processes: int = 0
+    """Worker processes; 0: one per core. Reading and embedding are the interpreter's work, so more than cores is idle."""
+    workers: int = 0
+    """Documents worked at once, spread over the processes; 0: two per process, so one computes while one writes."""
+    step_timeout_s: float = 120.0
+    """A step that takes longer is stopped and counts as an attempt; three attempts and the file is named as failed."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.processes <= 256:
+            raise UsageError(f"ingest.processes={self.processes} must be between 0 (one per core) and 256.")
+        if not 0 <= self.workers <= 4096:
+            raise UsageError(f"ingest.workers={self.workers} must be between 0 (two per process) and 4096.")
+        if not self.collection.strip():
+            raise UsageError("ingest.collection must not be empty.")
+        if self.step_timeout_s <= 0:
+            raise UsageError(f"ingest.step_timeout_s={self.step_timeout_s} must be above 0 seconds.")

@@ -147,3 +147,14 @@ def state(session: Session, group_id: int) -> GroupState | None:
     """A group's counts, deltas included, so they are exact at this moment."""
     rows = session.fetch(load(PACKAGE, "group_state"), (group_id,))
     return GroupState(*rows[0]) if rows else None
+
+
+def with_failures(session: Session) -> list[int]:
+    """Groups that have failed runs, oldest first."""
+    fold_all(session)
+    return [row[0] for row in session.fetch(load(PACKAGE, "groups_with_failures"))]
+
+
+def open_ids(session: Session) -> list[int]:
+    """Groups that are not complete, oldest first, at most 100."""
+    return [row[0] for row in session.fetch(load(PACKAGE, "groups_open"))]

@@ -64,3 +64,23 @@ def reap(session: Session, *, callers: Sequence[int] = (), limit: int = 100) -> 
 def expire_leases(session: Session, *, limit: int = 100) -> list[int]:
     """Take back leases past their deadline from living holders; the steps they covered."""
     return list(session.fetch(load(PACKAGE, "call_expire_leases"), (limit,))[0][0])
+
+
+@dataclass(frozen=True, slots=True)
+class Living:
+    """A holder that has not ended; `expired`: its heartbeat is late, and whoever looks next will reap it."""
+
+    holder_id: int
+    kind: str
+    name: str
+    host: str
+    pid: int
+    alive_s: float
+    heard_s: float
+    expired: bool
+    steps: int
+
+
+def living(session: Session) -> list[Living]:
+    """All holders that have not ended, with how many steps each holds."""
+    return [Living(*row) for row in session.fetch(load(PACKAGE, "holders_now"))]

@@ -132,3 +132,8 @@ def script() -> str:
         f"(0, 'functions', '{routines_checksum()}') on conflict (number) do update set checksum = excluded.checksum;"
     )
     return "begin;\n\n" + "\n\n".join(parts) + "\n\ncommit;\n"
+
+
+def is_empty(session: Session) -> bool:
+    """Whether the database has none of our tables yet."""
+    return session.fetch(_table("migration_exists"))[0][0] is None

@@ -1,0 +1,5 @@
+"""`python -m leasehold` is `leasehold`."""
+
+from leasehold.cli import main
+
+main()

@@ -1,0 +1,111 @@
+"""What commands share: the options every one has, opening the database, and printing for machines and people."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from leasehold.cli import config
+from leasehold.cli.config import Settings
+from leasehold.errors import SchemaBehind
+
+F = TypeVar("F", bound=Callable[..., Any])
+SCHEMA_VERSION = 1
+
+
+def common(function: F) -> F:
+    """The options of every command: --database, --home, --json, --debug."""
+    options = (
+        click.option("--database", metavar="URL", help="PostgreSQL 15 to 18 to use instead of our own server."),
+        click.option("--home", metavar="DIR", help="Where our own server keeps its data [LEASEHOLD_HOME]."),
+        click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output."),
+        click.option("--debug", is_flag=True, help="Log details, and show traces of unexpected errors."),
+    )
+
+    @functools.wraps(function)
+    def with_logging(*args: Any, **kwargs: Any) -> Any:
+        level = logging.DEBUG if kwargs.pop("debug") else logging.WARNING
+        logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
+        return function(*args, **kwargs)
+
+    decorated: Any = with_logging
+    for option in reversed(options):
+        decorated = option(decorated)
+    return decorated  # type: ignore[no-any-return]
+
+
+def settings(database: str | None, home: str | None, **flags: Any) -> Settings:
+    """All settings, with flags by their dotted names (chunk_size=… is given as **{"chunk.size": …})."""
+    return config.load({"database.url": database, "home": home, **flags})
+
+
+def open_session(chosen: Settings, *, write: bool = False) -> Any:
+    """A session on a database with our schema. Our own server, and an empty database, are migrated on the way.
+
+    Raises:
+        SchemaBehind: somebody else's server has an older schema; migrating it is its owner's decision.
+    """
+    from leasehold.db.migrations import is_current, is_empty, migrate
+    from leasehold.db.session import Session
+
+    session = Session(chosen.target, application_name="leasehold cli")
+    if not is_current(session):
+        if not chosen.target.embedded and not (write and is_empty(session)):
+            raise SchemaBehind(
+                remedy="Run `leasehold db migrate`, or `leasehold ingest PATH` on an empty database."
+                if is_empty(session) else None
+            )
+        migrate(session)
+    return session
+
+
+def emit(outcome: str, **body: Any) -> None:
+    """One JSON object on standard output: schema_version and outcome first."""
+    print(json.dumps({"schema_version": SCHEMA_VERSION, "outcome": outcome, **body}, default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def say(text: str = "") -> None:
+    """A line of data for people, on standard output."""
+    print(text)
+
+
+def note(text: str) -> None:
+    """A line about what is going on, on standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def counted(n: int, one: str, many: str | None = None) -> str:
+    """`1 file`, `2 files`, `12,000 files`."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def by_reason(reasons: dict[str, int]) -> str:
+    """`170 no reader for the type, 31 empty`, most first."""
+    ordered = sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))
+    return ", ".join(f"{n:,} {reason}".rstrip() for reason, n in ordered)
+
+
+def shown(path: str) -> str:
+    """A path as short as it can be told: relative to here, or with ~ for home."""
+    here = os.getcwd()
+    if path.startswith(here + os.sep):
+        return path[len(here) + 1 :]
+    home = os.path.expanduser("~")
+    return "~" + path[len(home) :] if path.startswith(home + os.sep) else path

@@ -1,0 +1,157 @@
+"""Settings: flags over environment over `leasehold.toml` over defaults, with the origin of each value kept.
+
+The file is `leasehold.toml` in the working directory, or the one that LEASEHOLD_CONFIG names. Every key KEY of section
+SECTION has the variable LEASEHOLD_SECTION_KEY. An unknown key or variable is an error that names the near one: a
+setting that is silently ignored is worse than none.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from leasehold.db.target import Target
+from leasehold.errors import UsageError
+from leasehold.options import ChunkOptions, IngestOptions, LeaseOptions, SourceOptions
+
+SECTIONS: dict[str, type] = {
+    "lease": LeaseOptions,
+    "chunk": ChunkOptions,
+    "source": SourceOptions,
+    "ingest": IngestOptions,
+}
+PLAIN = {"LEASEHOLD_HOME", "LEASEHOLD_CONFIG", "LEASEHOLD_DATABASE_URL", "LEASEHOLD_DEBUG", "LEASEHOLD_FAULTS",
+         "LEASEHOLD_PG_BIN"}  # fmt: skip
+"""Variables that stand for themselves; those of tests begin with LEASEHOLD_TEST_ and are not looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    database_url: str | None
+    home: Path
+    lease: LeaseOptions
+    chunk: ChunkOptions
+    source: SourceOptions
+    ingest: IngestOptions
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def target(self) -> Target:
+        return Target(url=self.database_url) if self.database_url else Target(home=self.home)
+
+
+def load(flags: Mapping[str, Any] | None = None) -> Settings:
+    """All settings. *flags* has dotted names ("chunk.size", "database.url", "home"); None values count as not given.
+
+    Raises:
+        UsageError: an unknown key or variable, a value of the wrong type, or values that contradict each other.
+    """
+    file, body = _read_file()
+    given: dict[str, tuple[Any, str]] = {}
+    _take_file(body, file, given)
+    _take_environment(given)
+    for name, value in (flags or {}).items():
+        if value is not None:
+            given[name] = (value, "flag")
+    home = given.get("home", (None, "default"))
+    built = {name: _section(name, kind, given) for name, kind in SECTIONS.items()}
+    origins = {name: origin for name, (_, origin) in given.items()}
+    return Settings(
+        database_url=given["database.url"][0] if "database.url" in given else None,
+        home=Path(home[0]).expanduser().absolute() if home[0] else _default_home(),
+        origins=origins,
+        **built,
+    )
+
+
+def known_keys() -> list[str]:
+    return ["home", "database.url"] + [f"{name}.{one.name}" for name, kind in SECTIONS.items() for one in fields(kind)]
+
+
+def _default_home() -> Path:
+    import platformdirs
+
+    return platformdirs.user_data_path("leasehold")
+
+
+def _read_file() -> tuple[str, dict[str, Any]]:
+    named = os.environ.get("LEASEHOLD_CONFIG")
+    path = Path(named) if named else Path("leasehold.toml")
+    if not named and not path.is_file():
+        return str(path), {}
+    try:
+        return str(path), tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"The settings file {path} cannot be read: {error}", remedy="Correct or remove it.") from error
+
+
+def _take_file(body: Mapping[str, Any], file: str, given: dict[str, tuple[Any, str]]) -> None:
+    flat: dict[str, Any] = {}
+    for name, value in body.items():
+        if isinstance(value, dict):
+            flat.update({f"{name}.{key}": inner for key, inner in value.items()})
+        else:
+            flat[name] = value
+    for name, value in flat.items():
+        if name not in known_keys():
+            raise UsageError(f"{file} has the unknown key '{name}'.{_near(name, known_keys())}",
+                             remedy="Run `leasehold config show` for all keys.")  # fmt: skip
+        given[name] = (value, file)
+
+
+def _take_environment(given: dict[str, tuple[Any, str]]) -> None:
+    variables = {f"LEASEHOLD_{name.replace('.', '_').upper()}": name for name in known_keys()}
+    for variable, value in os.environ.items():
+        if not variable.startswith("LEASEHOLD_") or variable.startswith("LEASEHOLD_TEST_"):
+            continue
+        if variable in variables:
+            if value:
+                given[variables[variable]] = (value, variable)
+        elif variable not in PLAIN:
+            raise UsageError(f"The environment has the unknown variable {variable}.{_near(variable, variables)}",
+                             remedy="Unset it, or run `leasehold config show` for all settings.")  # fmt: skip
+
+
+def _section(name: str, kind: type, given: Mapping[str, tuple[Any, str]]) -> Any:
+    hints = get_type_hints(kind)
+    values = {}
+    for one in fields(kind):
+        key = f"{name}.{one.name}"
+        if key in given:
+            values[one.name] = _convert(key, given[key], hints[one.name])
+    return kind(**values)
+
+
+def _convert(key: str, given: tuple[Any, str], hint: Any) -> Any:
+    value, origin = given
+    try:
+        if hint is bool:
+            return _bool(value)
+        if hint in (int, float) and not isinstance(value, bool):
+            return hint(value)
+        if hint is str and isinstance(value, str):
+            return value
+        if hint == tuple[str, ...]:
+            return tuple(value.split(",")) if isinstance(value, str) else tuple(str(one) for one in value)
+        if hint == float | None:
+            return float(value)
+    except (TypeError, ValueError, KeyError):
+        value = str(value)
+    expected = getattr(hint, "__name__", str(hint))
+    raise UsageError(f"{key} from {origin} is {value!r}; expected {expected}.")
+
+
+def _bool(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[str(value).lower()]
+
+
+def _near(name: str, known: Any) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f" Did you mean '{near[0]}'?" if near else ""

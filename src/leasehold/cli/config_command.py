@@ -1,0 +1,41 @@
+"""`leasehold config show`: every setting, its value and where it comes from."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import click
+
+from leasehold.cli import common
+from leasehold.cli.common import emit, say
+from leasehold.cli.config import SECTIONS
+from leasehold.db.target import redact
+
+
+@click.group()
+def config() -> None:
+    """Show the settings and where each comes from."""
+
+
+@config.command()
+@common.common
+def show(database: str | None, home: str | None, as_json: bool) -> int:
+    """Every setting: its value, and whether a flag, a variable, the file or the default says so."""
+    chosen = common.settings(database, home)
+    rows = [
+        ("home", str(chosen.home), chosen.origins.get("home", "default")),
+        ("database.url", redact(chosen.database_url or ""), chosen.origins.get("database.url", "default")),
+    ]
+    for name in SECTIONS:
+        section = getattr(chosen, name)
+        for one in fields(section):
+            key = f"{name}.{one.name}"
+            rows.append((key, getattr(section, one.name), chosen.origins.get(key, "default")))
+    if as_json:
+        emit("complete", settings={key: {"value": value, "from": origin} for key, value, origin in rows})
+        return 0
+    width = max(len(key) for key, _, _ in rows)
+    for key, value, origin in rows:
+        text = ",".join(value) if isinstance(value, tuple) else value
+        say(f"{key:<{width}}  {text!s:<24}  {origin}")
+    return 0

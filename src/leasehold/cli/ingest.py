@@ -1,0 +1,262 @@
+"""`leasehold ingest`: the main job."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from leasehold.cli import common
+from leasehold.cli.common import by_reason, counted, emit, note, say
+from leasehold.cli.config import Settings
+from leasehold.errors import UsageError
+
+EXIT = {"complete": 0, "failed": 1, "partial": 3, "interrupted": 130}
+FAILURES_SHOWN = 10
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
+@click.option("--into", metavar="COLLECTION", help="Collection to bring the documents into [default].")
+@click.option("--workers", type=int, metavar="N", help="Documents worked at once, over all processes [2 per process].")
+@click.option("--processes", type=int, metavar="P", help="Worker processes [one per core].")
+@click.option("--include", multiple=True, metavar="PATTERN", help="Take only files that match (gitignore style).")
+@click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave out files that match (gitignore style).")
+@click.option("--max-bytes", type=int, metavar="N", help="Files larger than this fail with that reason [100000000].")
+@click.option("--timeout", metavar="TIME", help="Time box for all of it: 90, 90s, 5m, 1h. Exit 3: run again to go on.")
+@click.option("--allow-mass-delete", is_flag=True, help="Let a sync delete most of a source.")
+@common.common
+def ingest(
+    paths: tuple[Path, ...],
+    into: str | None,
+    workers: int | None,
+    processes: int | None,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    max_bytes: int | None,
+    timeout: str | None,
+    allow_mass_delete: bool,
+    database: str | None,
+    home: str | None,
+    as_json: bool,
+) -> int:
+    """Bring folders (or single files) into a collection; only what changed is worked.
+
+    Stop it at any time: the next ingest goes on where this one was.
+    """
+    chosen = common.settings(
+        database,
+        home,
+        **{
+            "ingest.collection": into,
+            "ingest.workers": workers,
+            "ingest.processes": processes,
+            "source.include": include or None,
+            "source.exclude": exclude or None,
+            "source.max_bytes": max_bytes,
+        },
+    )
+    options = replace(chosen.source, mass_delete_ratio=1.0) if allow_mass_delete else chosen.source
+    timeout_s = parse_time(timeout) if timeout else None
+    return run_ingest(chosen, list(paths), options, timeout_s, as_json=as_json, allow_mass_delete=allow_mass_delete)
+
+
+def run_ingest(
+    chosen: Settings, paths: list[Path], options: Any, timeout_s: float | None, *, as_json: bool, allow_mass_delete: bool
+) -> int:
+    from leasehold.cli.display import Display
+    from leasehold.worker.ingest import Ingest
+
+    check_paths(paths)
+    session = common.open_session(chosen, write=True)
+    running: list[Ingest] = []
+    told: set[tuple[str, str]] = set()
+
+    def failures() -> list[str]:
+        return new_failures(session, told)
+
+    with Display(quiet=as_json, failures=failures) as display:
+        job = Ingest(
+            config_of(chosen, paths, options, timeout_s, allow_mass_delete=allow_mass_delete),
+            on_progress=display.progress,
+            on_happening=display.happened,
+        )
+        running.append(job)
+        stop_on_signals(job)
+        report = job.run()
+    emit_report(session, job, report, as_json=as_json, collection=chosen.ingest.collection, paths=paths)
+    session.close()
+    return EXIT[report.outcome]
+
+
+def config_of(
+    chosen: Settings, paths: list[Path], options: Any, timeout_s: float | None, *, allow_mass_delete: bool = False
+) -> Any:
+    from leasehold.documents.recipes import Parameters
+    from leasehold.worker.ingest import IngestConfig
+
+    processes, workers = hands(chosen)
+    extra = {"allow_mass_delete": True} if allow_mass_delete else {}
+    return IngestConfig(
+        target=chosen.target,
+        paths=paths,
+        collection=chosen.ingest.collection,
+        parameters=Parameters(chosen.chunk),
+        options=options,
+        lease=chosen.lease,
+        processes=processes,
+        workers=workers,
+        timeout_s=timeout_s,
+        step_timeout_s=chosen.ingest.step_timeout_s,
+        **extra,
+    )
+
+
+def hands(chosen: Settings) -> tuple[int, int]:
+    """(processes, workers): one process per core and two documents a process, unless settings say otherwise."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    processes = chosen.ingest.processes or cores
+    workers = chosen.ingest.workers or 2 * processes
+    return (min(processes, workers), workers)
+
+
+def check_paths(paths: list[Path]) -> None:
+    for path in paths:
+        if not path.exists():
+            raise UsageError(f"There is nothing at {path}.", remedy="Check the spelling, and that its disk is mounted.")
+
+
+def parse_time(text: str) -> float:
+    """Seconds of `90`, `90s`, `5m`, `1h`.
+
+    Raises:
+        UsageError: anything else, and 0 or less.
+    """
+    number, unit = (text[:-1], text[-1]) if text[-1:].isalpha() else (text, "s")
+    factor = {"s": 1, "m": 60, "h": 3600}.get(unit)
+    if factor is None or not number.isascii() or not number.isdigit() or int(number) == 0:
+        raise UsageError(f"--timeout {text!r} is no time; expected 90, 90s, 5m or 1h.")
+    return float(int(number) * factor)
+
+
+def stop_on_signals(job: Any) -> None:
+    """The first SIGINT or SIGTERM stops in good order, the second at once."""
+    seen = []
+
+    def handle(number: int, frame: object) -> None:
+        seen.append(number)
+        if len(seen) == 1:
+            note("stopping: running steps finish, the rest is kept for the next ingest (again to stop at once)")
+            job.stop()
+        else:
+            job.stop_now()
+
+    signal.signal(signal.SIGINT, handle)
+    signal.signal(signal.SIGTERM, handle)
+
+
+def new_failures(session: Any, told: set[tuple[str, str]]) -> list[str]:
+    """Lines for failures that were not told yet, at most FAILURES_SHOWN in all."""
+    from leasehold.documents import reports
+
+    lines = []
+    if len(told) < FAILURES_SHOWN:
+        for one in reports.troubles(session, states=["failed"], limit=FAILURES_SHOWN * 2):
+            if (one.uri, one.path) not in told and len(told) < FAILURES_SHOWN:
+                told.add((one.uri, one.path))
+                lines.append(f"{one.path}: {one.reason}")
+    return lines
+
+
+def emit_report(session: Any, job: Any, report: Any, *, as_json: bool, collection: str, paths: list[Path]) -> None:
+    from leasehold.documents import reports
+
+    limit = 1000 if as_json else FAILURES_SHOWN
+    failed = reports.troubles(session, states=["failed"], sources=job.source_ids, limit=limit)
+    if as_json:
+        emit_json(report, failed, collection)
+        return
+    for line in summary(report, collection):
+        say(line)
+    for one in failed:
+        say(f"  failed: {one.path}: {one.reason}{f' ({one.detail})' if one.detail else ''}"
+            f"{f' -> {one.remedy}' if one.remedy else ''}")  # fmt: skip
+    if report.count("failed") > len(failed):
+        say(f"  … and {report.count('failed') - len(failed):,} more: leasehold status --failed")
+    for line in hints(report, collection, paths):
+        note(line)
+
+
+def summary(report: Any, collection: str) -> list[str]:
+    head = {
+        "complete": "complete",
+        "failed": "complete, with failures",
+        "partial": "partial: run it again to go on",
+        "interrupted": "interrupted: run it again to go on",
+    }[report.outcome]
+    before = report.count("stored") - report.stored_now
+    lines = [
+        f"{collection}: {head} in {report.elapsed_s:.1f} s",
+        f"  seen {report.seen:,} = stored {report.stored_now:,} + unchanged {before:,} "
+        f"+ skipped {report.count('skipped'):,} + failed {report.count('failed'):,}"
+        + (f" + pending {report.count('pending'):,}" if report.count("pending") else ""),
+    ]
+    moved = [f"{n:,} {word}" for n, word in ((report.new, "new"), (report.changed, "changed"),
+                                             (report.renamed, "moved"), (report.deleted, "deleted")) if n]  # fmt: skip
+    if moved:
+        lines.append(f"  {', '.join(moved)}")
+    if report.computed:
+        done = {"parse": "parsed", "chunk": "chunked", "embed": "embedded"}
+        lines.append("  " + ", ".join(f"{report.computed.get(kind, 0):,} {word}" for kind, word in done.items())
+                     + " (what was known was not done again)")  # fmt: skip
+    elif report.runs:
+        lines.append("  nothing computed: all content was known")
+    if report.verdicts.get("skipped"):
+        lines.append(f"  skipped: {by_reason(report.verdicts['skipped'])}")
+    if report.excluded:
+        lines.append(f"  left out by patterns: {counted(report.excluded, 'entry', 'entries')}")
+    if report.redone:
+        lines.append(f"  given back by dead workers and done again: {counted(len(report.redone), 'step')}")
+    return lines
+
+
+def hints(report: Any, collection: str, paths: list[Path]) -> list[str]:
+    into = "" if collection == "default" else f" --in {collection}"
+    if report.outcome == "complete" and sys.stderr.isatty():
+        return [f'next: leasehold search "your question"{into}']
+    if report.outcome == "failed":
+        return ["next: leasehold retry --failed, when the cause is mended"]
+    if report.outcome in ("partial", "interrupted"):
+        return [f"next: leasehold ingest {' '.join(shlex.quote(str(path)) for path in paths)}"]
+    return []
+
+
+def emit_json(report: Any, failed: list[Any], collection: str) -> None:
+    emit(
+        report.outcome,
+        collection=collection,
+        elapsed_s=round(report.elapsed_s, 3),
+        seen=report.seen,
+        stored=report.stored_now,
+        unchanged=report.count("stored") - report.stored_now,
+        skipped=report.verdicts.get("skipped", {}),
+        failed=report.verdicts.get("failed", {}),
+        pending=report.count("pending"),
+        excluded=report.excluded,
+        new=report.new,
+        changed=report.changed,
+        renamed=report.renamed,
+        deleted=report.deleted,
+        rechecked=report.rechecked,
+        computed=report.computed,
+        redone=report.redone,
+        refused_late_writes=report.refused,
+        groups=report.groups,
+        failures=[one.as_dict() for one in failed],
+    )

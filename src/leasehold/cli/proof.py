@@ -1,0 +1,84 @@
+"""`leasehold proof`: everything that was seen is accounted for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from leasehold.cli import common
+from leasehold.cli.common import by_reason, counted, emit, say
+
+DEFECTS_SHOWN = 20
+
+
+@click.command()
+@click.option("--in", "collection", metavar="COLLECTION", help="One collection only [all].")
+@click.option("--digest", "with_digest", is_flag=True, help="Also the digest of each collection's whole content.")
+@common.common
+def proof(
+    collection: str | None, with_digest: bool, database: str | None, home: str | None, as_json: bool
+) -> int:
+    """Account for everything the last scans saw, counted again from the store itself.
+
+    Exit code 0 when the account holds, 1 when it does not.
+    """
+    from leasehold.documents import proof as proving
+
+    chosen = common.settings(database, home)
+    with common.open_session(chosen) as session:
+        found = proving.prove(session, collection)
+        names = sorted({one.collection for one in found.sources} | ({collection} if collection else set()))
+        digests = {name: proving.digest(session, name) for name in names} if with_digest else {}
+    if as_json:
+        emit("complete" if found.holds else "failed", **as_dict(found), digests=digests)
+    else:
+        for line in lines(found, digests):
+            say(line)
+    return 0 if found.holds else 1
+
+
+def lines(found: Any, digests: dict[str, str]) -> list[str]:
+    said = []
+    for one in found.sources:
+        pending = f" + pending {one.pending:,}" if one.pending else ""
+        mark = "=" if one.seen == one.accounted else "≠"
+        said.append(f"{one.collection}: {one.uri}")
+        said.append(f"  seen {one.seen:,} {mark} stored {one.stored:,} + unchanged {one.unchanged:,} "
+                    f"+ skipped {sum(one.skipped.values()):,} + failed {sum(one.failed.values()):,}{pending}")  # fmt: skip
+        if not one.scanned:
+            said.append("  its last scan was not applied to its end: run ingest again")
+        if one.skipped:
+            said.append(f"  skipped: {by_reason(one.skipped)}")
+        if one.failed:
+            said.append(f"  failed: {by_reason(one.failed)}")
+    said.append(f"{counted(found.documents, 'document')} and {counted(found.chunks, 'chunk')} counted in the store")
+    if found.refused:
+        late = ", ".join(f"{n:,} by {verb}" for verb, n in sorted(found.refused.items()))
+        said.append(f"late writes refused: {late}")
+    for name, value in digests.items():
+        said.append(f"digest of {name}: {value}")
+    for rule, path, what in found.defects[:DEFECTS_SHOWN]:
+        said.append(f"DEFECT: {rule}: {path or ''} {what}")
+    if len(found.defects) > DEFECTS_SHOWN:
+        said.append(f"… and {len(found.defects) - DEFECTS_SHOWN:,} more defects")
+    said.append("the proof holds" if found.holds else "THE PROOF DOES NOT HOLD")
+    return said
+
+
+def as_dict(found: Any) -> dict[str, Any]:
+    return {
+        "holds": found.holds,
+        "documents": found.documents,
+        "chunks": found.chunks,
+        "refused_late_writes": found.refused,
+        "defects": [{"rule": rule, "path": path, "found": what} for rule, path, what in found.defects],
+        "sources": [
+            {
+                "source": one.uri, "collection": one.collection, "holds": one.holds, "seen": one.seen,
+                "stored": one.stored, "unchanged": one.unchanged, "pending": one.pending, "skipped": one.skipped,
+                "failed": one.failed,
+            }
+            for one in found.sources
+        ],
+    }  # fmt: skip

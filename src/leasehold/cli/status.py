@@ -1,0 +1,90 @@
+"""`leasehold status`: sources, work under way, workers."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from leasehold.cli import common
+from leasehold.cli.common import counted, emit, say
+
+WATCH_EVERY_S = 1.0
+
+
+@click.command()
+@click.option("--in", "collection", metavar="COLLECTION", help="Sources of one collection only.")
+@click.option("--watch", is_flag=True, help="Show it again every second until interrupted.")
+@click.option("--failed", is_flag=True, help="Name every file that failed, with the remedy.")
+@click.option("--skipped", is_flag=True, help="Name every file that was skipped, with the reason.")
+@common.common
+def status(
+    collection: str | None, watch: bool, failed: bool, skipped: bool, database: str | None, home: str | None, as_json: bool
+) -> int:
+    """Show what sources hold, what is under way, and who works on it."""
+    chosen = common.settings(database, home)
+    states = [name for name, wanted in (("failed", failed), ("skipped", skipped)) if wanted]
+    with common.open_session(chosen) as session:
+        while True:
+            found = collect(session, chosen, collection, states)
+            if as_json:
+                emit("complete", **found)
+            else:
+                text = "\n".join(lines(found, states))
+                say(f"\x1b[H\x1b[J{text}" if watch and sys.stdout.isatty() else text)
+            if not watch:
+                return 0
+            sys.stdout.flush()
+            time.sleep(WATCH_EVERY_S)
+
+
+def collect(session: Any, chosen: Any, collection: str | None, states: list[str]) -> dict[str, Any]:
+    from leasehold.documents import reports
+    from leasehold.kernel import checks, groups, holders
+    from leasehold.stores import pg
+
+    sources = reports.source_states(session, collection)
+    ids = [one.source_id for one in sources]
+    return {
+        "database": chosen.target.described(),
+        "vectors": "pgvector" if pg.has_pgvector(session) else "exact search without pgvector",
+        "sources": [asdict(one) for one in sources],
+        "groups": [asdict(state) for one in groups.open_ids(session) if (state := groups.state(session, one))],
+        "holders": [asdict(one) for one in holders.living(session)],
+        "refused_late_writes": checks.refusals(session),
+        "troubles": [one.as_dict() for one in reports.troubles(session, states=states, sources=ids, limit=10_000)]
+        if states
+        else [],
+    }
+
+
+def lines(found: dict[str, Any], states: list[str]) -> list[str]:
+    said = [f"database: {found['database']}, {found['vectors']}"]
+    for one in found["sources"]:
+        counts = ", ".join(f"{n:,} {state}" for state, n in sorted(one["states"].items())) or "nothing yet"
+        said.append(f"{one['collection']}: {one['file']}: {counts}")
+    if not found["sources"]:
+        said.append("no sources yet: leasehold ingest PATH")
+    for one in found["groups"]:
+        ended = one["succeeded"] + one["failed"] + one["cancelled"]
+        said.append(f"group {one['group_id']}: {ended:,} of {one['added']:,} runs ended, {one['failed']:,} failed: {one['label']}")
+    for one in found["holders"]:
+        late = "; EXPIRED, about to be reaped" if one["expired"] else ""
+        said.append(f"{one['kind']} {one['name']} (pid {one['pid']}): holds {counted(one['steps'], 'step')}, "
+                    f"heard {one['heard_s']:.0f} s ago{late}")  # fmt: skip
+    if found["groups"] and not [one for one in found["holders"] if one["kind"] == "worker"]:
+        said.append("work is queued and no worker runs: leasehold worker, or run the ingest again")
+    if found["refused_late_writes"]:
+        late_writes = ", ".join(f"{n:,} by {verb}" for verb, n in sorted(found["refused_late_writes"].items()))
+        said.append(f"late writes refused: {late_writes}")
+    for one in found["troubles"]:
+        remedy = f" -> {one['remedy']}" if one["remedy"] else ""
+        detail = f" ({one['detail'].splitlines()[-1]})" if one["detail"] else ""
+        said.append(f"{one['state']}: {one['path']}: {one['reason']}{detail}{remedy}")
+    failures = sum(one["states"].get("failed", 0) for one in found["sources"])
+    if failures and "failed" not in states:
+        said.append(f"{counted(failures, 'file')} failed: leasehold status --failed")
+    return said

@@ -1,0 +1,32 @@
+-- Everything the answer to "why is this step where it is" needs, by the predicates the claim itself uses.
+select s.step_id, l.kind, g.group_id, g.label, g.sealed_at is not null, g.cancelled_at is not null, v.state, v.attempt,
+       w.attempts_max,
+       (select b.parents_left from leasehold.blocked b where b.step_id = s.step_id),
+       (select string_agg((p.step_id >> 10) || '.' || (p.step_id & 1023) || ' (' || p.kind || ', ' || p.state || ')', ', ')
+          from (select (s.step_id & ~1023::bigint) + x.ix as step_id, x.kind,
+                       (select y.state from leasehold.step_state y
+                         where y.step_id = (s.step_id & ~1023::bigint) + x.ix) as state
+                  from leasehold.workflow_step x
+                 where x.workflow_id = l.workflow_id and (s.step_id & 1023)::smallint = any (x.children)) p
+         where p.state is distinct from 'succeeded'),
+       extract(epoch from d.ready_at - leasehold.now())::float8, d.why,
+       r.alone,
+       (select count(*) from leasehold.ready o where o.lane_id = r.lane_id and o.position < r.position),
+       extract(epoch from l.paused_until - leasehold.now())::float8,
+       e.token, extract(epoch from leasehold.now() - e.claimed_at)::float8, h.name, h.pid,
+       extract(epoch from leasehold.now() - h.heartbeat_at)::float8, cardinality(e.step_ids),
+       o.ended::text, o.reason, o.detail, o.at,
+       (select count(*) from leasehold.holder a
+         where a.kind = 'worker' and a.ended_at is null and a.expires_at > leasehold.now())
+  from leasehold.step s
+  join leasehold.lane l using (lane_id)
+  join leasehold.run_group g using (group_id)
+  join leasehold.workflow_step w on w.workflow_id = l.workflow_id and w.ix = s.step_id & 1023
+  left join leasehold.step_state v using (step_id)
+  left join leasehold.delayed d using (step_id)
+  left join leasehold.ready r using (step_id)
+  left join leasehold.lease e on e.token = v.token and v.state = 'leased'
+  left join leasehold.holder h on h.holder_id = e.holder_id
+  left join lateral (select x.* from leasehold.outcome x where x.step_id = s.step_id
+                      order by x.token desc limit 1) o on true
+ where s.step_id = %s

@@ -1,0 +1,110 @@
+"""Why: where a step stands and what it waits for, in one sentence, from the rows the claim itself looks at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from leasehold.db.session import Session
+from leasehold.db.statements import load
+from leasehold.kernel.steps import step_name
+
+PACKAGE = "leasehold.kernel"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One step, as the database says now. Times in seconds from now or ago."""
+
+    step_id: int
+    kind: str
+    group_id: int
+    label: str
+    sealed: bool
+    cancelled: bool
+    state: str | None
+    attempt: int | None
+    attempts_max: int
+    parents_left: int | None
+    parents: str | None
+    ready_in_s: float | None
+    delayed_for: str | None
+    alone: bool | None
+    ahead: int
+    paused_s: float | None
+    token: int | None
+    leased_s: float | None
+    holder: str | None
+    pid: int | None
+    heard_s: float | None
+    page: int | None
+    ended: str | None
+    reason: str | None
+    detail: str | None
+    ended_at: datetime | None
+    workers: int
+
+
+def step_facts(session: Session, step_id: int) -> Facts | None:
+    """What is known of a step; None if there is no such step."""
+    rows = session.fetch(load(PACKAGE, "why_step"), (step_id,))
+    return Facts(*rows[0]) if rows else None
+
+
+def run_steps(session: Session, run_id: int) -> list[tuple[int, str, str]]:
+    """(step_id, kind, state) of a run's steps, in order; [] if there is no such run."""
+    return [(row[0], row[1], row[2]) for row in session.fetch(load(PACKAGE, "run_steps"), {"run": run_id})]
+
+
+def sentence(facts: Facts) -> str:
+    """Why the step is where it is."""
+    name = f"step {step_name(facts.step_id)} ({facts.kind})"
+    say = {
+        "blocked": _blocked,
+        "delayed": _delayed,
+        "ready": _ready,
+        "leased": _leased,
+    }.get(facts.state or "", _ended)
+    return f"{name} {say(facts)}."
+
+
+def _blocked(facts: Facts) -> str:
+    return f"is blocked: it waits for {facts.parents or f'{facts.parents_left} parents'}"
+
+
+def _delayed(facts: Facts) -> str:
+    left = facts.ready_in_s or 0.0
+    when = f"in {left:.1f} s" if left > 0 else "at the next look of any worker"
+    if facts.delayed_for == "backoff":
+        why = f"attempt {(facts.attempt or 1) - 1} of {facts.attempts_max} ended with '{facts.reason}'"
+    else:
+        why = facts.delayed_for or "snoozed"
+    if left <= 0 and not facts.workers:
+        when = "as soon as a worker runs; none does"
+    return f"is delayed: {why}; ready {when}"
+
+
+def _ready(facts: Facts) -> str:
+    if facts.paused_s and facts.paused_s > 0:
+        return f"is ready, but its lane is paused for another {facts.paused_s:.0f} s"
+    if not facts.workers:
+        return "is ready, but no worker runs: start `leasehold worker`, or run the ingest again"
+    if facts.alone:
+        return "is ready and waits for a worker that holds nothing else, because its last holder died with it"
+    others = f"behind {facts.ahead:,} others in its lane" if facts.ahead else "first in its lane"
+    return f"is ready, {others}; {facts.workers} {'worker runs' if facts.workers == 1 else 'workers run'}"
+
+
+def _leased(facts: Facts) -> str:
+    page = f", one of a page of {facts.page}" if facts.page and facts.page > 1 else ""
+    return (
+        f"is leased by worker {facts.holder} (pid {facts.pid}) for {facts.leased_s or 0:.1f} s under token "
+        f"{facts.token}{page}; attempt {facts.attempt} of {facts.attempts_max}; last heartbeat {facts.heard_s or 0:.1f} s ago"
+    )
+
+
+def _ended(facts: Facts) -> str:
+    reason = f": {facts.reason}" if facts.reason else ""
+    detail = f" ({facts.detail.splitlines()[-1][:300]})" if facts.detail and facts.ended != "succeeded" else ""
+    when = f" at {facts.ended_at:%Y-%m-%d %H:%M:%S}" if facts.ended_at else ""
+    return f"{facts.ended or 'is nowhere'}{when}{reason}{detail}"
