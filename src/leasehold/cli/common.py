@@ -16,10 +16,11 @@ import click
 
 from leasehold.cli import config
 from leasehold.cli.config import Settings
-from leasehold.errors import SchemaBehind
+from leasehold.errors import SchemaBehind, UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
 SCHEMA_VERSION = 1
+__all__ = ["UsageError", "by_reason", "common", "counted", "emit", "note", "open_session", "say", "settings", "shown"]
 
 
 def common(function: F) -> F:

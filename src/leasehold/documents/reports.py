@@ -79,3 +79,9 @@ def items_at(session: Session, path: str) -> list[dict[str, Any]]:
 
 def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def stored_paths(session: Session, collection: str, *, limit: int) -> list[str]:
+    """Decoded paths of stored items of *collection* whose content no other item shares, in order."""
+    rows = session.fetch(load(PACKAGE, "stored_paths"), (collection, limit))
+    return [os.fsdecode(decode_path(row[0])) for row in rows]

@@ -84,3 +84,14 @@ class Living:
 def living(session: Session) -> list[Living]:
     """All holders that have not ended, with how many steps each holds."""
     return [Living(*row) for row in session.fetch(load(PACKAGE, "holders_now"))]
+
+
+def busiest(session: Session) -> tuple[int, int] | None:
+    """(pid, steps held) of the worker on this host that holds most now; None when none holds anything."""
+    rows = session.fetch(load(PACKAGE, "busiest_holder"), (socket.gethostname(),))
+    return (int(rows[0][0]), int(rows[0][1])) if rows else None
+
+
+def not_taken_over(session: Session, step_ids: Sequence[int]) -> int:
+    """How many of *step_ids* nobody has leased again yet."""
+    return int(session.fetch(load(PACKAGE, "not_taken_over"), (list(step_ids),))[0][0])
