@@ -1,0 +1,1 @@
+select step_id, state, token from leasehold.step_state
