@@ -168,7 +168,8 @@ VARIANTS = {
     "suspects go back into company": Variant(
         "end_holders",
         test_holders.test_a_step_that_kills_its_process_ends_failed_and_takes_no_neighbour_along,
-        (("array_agg(p_blamed is null or h.alone order by h.step_id) as alone", "array_agg(false order by h.step_id) as alone"),),
+        (("array_agg(h.alone or p_blamed is null and (p_suspects is null or h.step_id = any (p_suspects))\n"
+          "                     order by h.step_id) as alone", "array_agg(false order by h.step_id) as alone"),),
     ),
     "a reaped step's end is written under the old token": Variant(
         "end_holders",

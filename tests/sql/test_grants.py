@@ -46,7 +46,7 @@ def test_a_role_that_may_read_everything_can_still_change_nothing(session, kerne
         role.fetch("select * from leasehold.step_state")
         for call in (
             "select leasehold.reap('{}', 10)",
-            "select leasehold.end_holder(1, null, 'x')",
+            "select leasehold.end_holder(1, null, null, 'x')",
             "select leasehold.holder_join('sql', 'x', 'x', 1, 60)",
             "select leasehold.group_cancel(1)",
             "select leasehold.now()",

@@ -46,12 +46,22 @@ def leave(session: Session, holder_id: int) -> int:
     return int(session.fetch(load(PACKAGE, "call_holder_leave"), (holder_id,))[0][0])
 
 
-def end_dead(session: Session, holder_id: int, *, reason: str, blamed_step: int | None = None) -> Ended | None:
+def end_dead(
+    session: Session,
+    holder_id: int,
+    *,
+    reason: str,
+    blamed_step: int | None = None,
+    suspects: Sequence[int] | None = None,
+) -> Ended | None:
     """End a holder that is known to be dead (its keeper saw it go); None if somebody else has ended it already.
 
     `blamed_step` is the step proven to have caused the death because its time ran out: it alone is charged.
+    `suspects` are the steps it was working on when it died: they are leased alone next time, the others as before.
+    None: nobody knows, so all it held are under suspicion.
     """
-    returned, charged = session.fetch(load(PACKAGE, "call_end_holder"), (holder_id, blamed_step, reason))[0]
+    params = (holder_id, blamed_step, None if suspects is None else list(suspects), reason)
+    returned, charged = session.fetch(load(PACKAGE, "call_end_holder"), params)[0]
     return None if returned is None else Ended(holder_id, "", tuple(returned), charged)
 
 
@@ -87,7 +97,7 @@ def living(session: Session) -> list[Living]:
 
 
 def busiest(session: Session) -> tuple[int, int] | None:
-    """(pid, steps held) of the worker on this host that holds most now; None when none holds anything."""
+    """(pid, steps held) of the worker on this host that is furthest in its workflow; None when none holds anything."""
     rows = session.fetch(load(PACKAGE, "busiest_holder"), (socket.gethostname(),))
     return (int(rows[0][0]), int(rows[0][1])) if rows else None
 

@@ -245,11 +245,13 @@ class Keeper:
             blamed = child.killed_for
             reason = "timeout" if blamed else f"worker died ({cause})"
             began = time.monotonic()
+            suspects = [working.step_id for working in child.board.working()] or None
             ended = self._session_call(
                 lambda: holders.end_dead(
-                    self._session, child.holder_id, reason=reason, blamed_step=blamed.step_id if blamed else None
+                    self._session, child.holder_id, reason=reason,
+                    blamed_step=blamed.step_id if blamed else None, suspects=suspects,
                 )
-            )
+            )  # fmt: skip
             if ended is not None and (ended.returned or ended.charged):
                 self._session_call(lambda: groups.wake(self._session))
             took_ms = (time.monotonic() - began) * 1000

@@ -1,1 +1,1 @@
-select returned, charged from leasehold.end_holder(%s, %s, %s)
+select returned, charged from leasehold.end_holder(%s, %s, %s::bigint[], %s)

@@ -2,14 +2,16 @@
 --
 -- p_blamed names the one step that is proven to have caused the end (its time ran out and its keeper killed the process):
 -- it alone is charged an attempt, with p_reason, and its neighbours go back as they were. Without it the rule of proof
--- applies: a step that was the only one its holder held is charged; otherwise every step goes back uncharged, to be
--- leased alone next time. What was charged is leased alone from then on.
+-- applies: a step that was the only one its holder held is charged; otherwise every step goes back uncharged, and those
+-- under suspicion are leased alone next time. p_suspects names them: what the dead process was working on, as its board
+-- says; null: nobody knows, so all of them. What was charged is leased alone from then on.
 --
 -- Returns  for each holder the steps given back, and the step charged (null: none).
 -- Cost     one pass over what they held.
 -- Blocks   leases in token order, until whoever finishes them has committed; then as lock_runs.
 -- Fencing  the caller has locked the holder rows, so no claim of theirs can run; outcomes get new tokens.
-create or replace function leasehold.end_holders(p_holder_ids bigint[], p_blamed bigint, p_reason text)
+create or replace function leasehold.end_holders(
+    p_holder_ids bigint[], p_blamed bigint, p_suspects bigint[], p_reason text)
 returns table (holder_id bigint, returned bigint[], charged bigint)
 language plpgsql set jit = off set enable_seqscan = off as $$
 #variable_conflict use_column
@@ -27,7 +29,8 @@ begin
          where l.holder_id = any (p_holder_ids))
     select array_agg(h.holder_id order by h.step_id) as holders, array_agg(h.step_id order by h.step_id) as steps,
            array_agg(h.attempt order by h.step_id) as attempts, array_agg(h.lane_id order by h.step_id) as lanes,
-           array_agg(p_blamed is null or h.alone order by h.step_id) as alone,
+           array_agg(h.alone or p_blamed is null and (p_suspects is null or h.step_id = any (p_suspects))
+                     order by h.step_id) as alone,
            array_agg(h.charge order by h.step_id) as charge
       into v from held h;
     delete from leasehold.lease l where l.holder_id = any (p_holder_ids);

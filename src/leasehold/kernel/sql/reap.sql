@@ -25,7 +25,7 @@ begin
     if cardinality(v_holders) > 0 then
         return query
         select e.holder_id, h.name, e.returned, e.charged
-          from leasehold.end_holders(v_holders, null, 'its heartbeat stopped') e
+          from leasehold.end_holders(v_holders, null, null, 'its heartbeat stopped') e
           join leasehold.holder h on h.holder_id = e.holder_id;
     end if;
 end
