@@ -35,7 +35,7 @@ FORK = [
     WorkflowStep("d", attempts_max=2),
 ]
 WORDS = {"succeed": "succeeded", "skip": "cancelled", "fail": "failed", "error": "error", "snooze": "snoozed"}
-EXAMPLES = int(os.environ.get("LEASEHOLD_EXAMPLES", "40"))
+EXAMPLES = 3000 if os.environ.get("LEASEHOLD_TEST_SOAK") else 40
 
 
 @pytest.fixture(scope="module")

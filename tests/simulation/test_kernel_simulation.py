@@ -6,7 +6,8 @@ retries; statements lose their connection, their transaction or only their reply
 worked off, and the books must balance: every run ended once, one effect for each accepted success, every group
 complete, every late word counted.
 
-`make test` plays as many seeds as fit its budget. `make soak` sets LEASEHOLD_SIMULATION_S. One seed again:
+`make test` plays as many seeds as fit its budget, `make soak` thousands (LEASEHOLD_SIMULATION_S says how long, and
+LEASEHOLD_SIMULATION_FROM which seed is the first). One seed again:
 `LEASEHOLD_SEED=123 pytest tests/simulation/test_kernel_simulation.py`.
 """
 
@@ -33,7 +34,8 @@ from leasehold.testing.clock import Clock
 from leasehold.testing.faults import FaultPlan
 from leasehold.testing.stories import Kernel
 
-BUDGET_S = float(os.environ.get("LEASEHOLD_SIMULATION_S", "12"))
+SOAK = bool(os.environ.get("LEASEHOLD_TEST_SOAK"))
+BUDGET_S = float(os.environ.get("LEASEHOLD_SIMULATION_S", "1200" if SOAK else "10"))
 FIRST_SEED = int(os.environ.get("LEASEHOLD_SIMULATION_FROM", "1"))
 TURNS = 80
 CHANCES = {"drop": 0.01, "drop_answers": 0.01, "drop_replies": 0.04, "40001": 0.01, "40P01": 0.01, "57P01": 0.005}

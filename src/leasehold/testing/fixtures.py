@@ -1,7 +1,8 @@
 """Fixtures for pytest: `pytest_plugins = ["leasehold.testing.fixtures"]`.
 
 Every test gets a database of its own. Tests that use `kernel` end with the invariants, whatever they did.
-`--servers=18,15` (or LEASEHOLD_TEST_SERVERS) runs each test that touches a database once for each server.
+`--servers=18,15` (or LEASEHOLD_TEST_SERVERS) runs each test that touches a database once for each server, unless it is
+marked `one_server`. A server that is not there is an error, not a skip.
 """
 
 from __future__ import annotations
@@ -25,9 +26,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "one_server: what this test shows does not depend on the server; the first one will do"
+    )
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "cluster" in metafunc.fixturenames:
         names = clusters.wanted(metafunc.config.getoption("--servers"))
+        if metafunc.definition.get_closest_marker("one_server"):
+            names = names[:1]
         metafunc.parametrize("cluster", names, indirect=True, scope="session", ids=[f"pg{n}" for n in names])
 
 

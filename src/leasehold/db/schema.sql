@@ -1,0 +1,960 @@
+-- What the migrations make, as pg_dump says it, functions apart. No program reads it. To refresh: python -m leasehold.testing.schema
+
+-- PostgreSQL database dump
+
+-- Name: leasehold; Type: SCHEMA; Schema: -; Owner: -
+
+CREATE SCHEMA leasehold;
+
+-- Name: ending; Type: TYPE; Schema: leasehold; Owner: -
+
+CREATE TYPE leasehold.ending AS ENUM (
+    'succeeded',
+    'error',
+    'failed',
+    'cancelled',
+    'snoozed',
+    'reopened'
+);
+
+-- Name: artifact; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.artifact (
+    recipe bytea NOT NULL,
+    kind text NOT NULL,
+    content bytea NOT NULL,
+    size bigint NOT NULL,
+    step_id bigint NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT artifact_recipe_check CHECK ((length(recipe) = 32))
+);
+ALTER TABLE ONLY leasehold.artifact ALTER COLUMN content SET STORAGE EXTERNAL;
+
+-- Name: blocked; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.blocked (
+    step_id bigint NOT NULL,
+    lane_id bigint NOT NULL,
+    parents_left smallint NOT NULL,
+    CONSTRAINT blocked_parents_left_check CHECK ((parents_left > 0))
+);
+
+-- Name: chunk; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.chunk (
+    collection_id bigint NOT NULL,
+    document_id bigint NOT NULL,
+    ordinal integer NOT NULL,
+    text text NOT NULL,
+    line_start integer NOT NULL,
+    line_end integer NOT NULL,
+    heading text NOT NULL,
+    words tsvector GENERATED ALWAYS AS (to_tsvector('english'::regconfig, ((heading || ' '::text) || text))) STORED NOT NULL,
+    embedding leasehold.vector NOT NULL
+);
+
+-- Name: claim; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.claim (
+    work text NOT NULL,
+    key bytea NOT NULL,
+    token bigint NOT NULL,
+    claimed_at timestamp with time zone NOT NULL
+);
+
+-- Name: collection; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.collection (
+    collection_id bigint NOT NULL,
+    name text NOT NULL,
+    embedder text NOT NULL,
+    dimensions integer NOT NULL,
+    parameters jsonb NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT collection_dimensions_check CHECK (((dimensions >= 1) AND (dimensions <= 16000))),
+    CONSTRAINT collection_name_check CHECK ((name <> ''::text))
+);
+
+-- Name: collection_collection_id_seq; Type: SEQUENCE; Schema: leasehold; Owner: -
+
+ALTER TABLE leasehold.collection ALTER COLUMN collection_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME leasehold.collection_collection_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+-- Name: collection_document; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.collection_document (
+    collection_id bigint NOT NULL,
+    document_id bigint NOT NULL,
+    recipe bytea NOT NULL,
+    chunks integer NOT NULL,
+    title text NOT NULL,
+    stored_at timestamp with time zone NOT NULL,
+    CONSTRAINT collection_document_chunks_check CHECK ((chunks > 0))
+);
+
+-- Name: delayed; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.delayed (
+    step_id bigint NOT NULL,
+    lane_id bigint NOT NULL,
+    ready_at timestamp with time zone NOT NULL,
+    attempt smallint NOT NULL,
+    alone boolean NOT NULL,
+    why text NOT NULL,
+    wait_key bytea
+);
+
+-- Name: document; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.document (
+    document_id bigint NOT NULL,
+    sha256 bytea NOT NULL,
+    media_type text NOT NULL,
+    size bigint NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT document_sha256_check CHECK ((length(sha256) = 32))
+);
+
+-- Name: document_document_id_seq; Type: SEQUENCE; Schema: leasehold; Owner: -
+
+ALTER TABLE leasehold.document ALTER COLUMN document_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME leasehold.document_document_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+-- Name: event; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.event (
+    event_id bigint NOT NULL,
+    name text NOT NULL,
+    group_id bigint NOT NULL,
+    run_id bigint,
+    at timestamp with time zone NOT NULL,
+    data jsonb
+);
+
+-- Name: event_event_id_seq; Type: SEQUENCE; Schema: leasehold; Owner: -
+
+ALTER TABLE leasehold.event ALTER COLUMN event_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME leasehold.event_event_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+-- Name: group_completion; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.group_completion (
+    group_id bigint NOT NULL,
+    round integer NOT NULL,
+    at timestamp with time zone NOT NULL,
+    succeeded bigint NOT NULL,
+    failed bigint NOT NULL,
+    cancelled bigint NOT NULL
+);
+
+-- Name: group_delta; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.group_delta (
+    group_id bigint NOT NULL,
+    succeeded integer NOT NULL,
+    failed integer NOT NULL,
+    cancelled integer NOT NULL
+);
+
+-- Name: group_span; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.group_span (
+    group_id bigint NOT NULL,
+    first_run bigint NOT NULL,
+    last_run bigint NOT NULL,
+    page text,
+    CONSTRAINT group_span_check CHECK ((last_run >= first_run))
+);
+
+-- Name: holder; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.holder (
+    holder_id bigint NOT NULL,
+    kind text NOT NULL,
+    name text NOT NULL,
+    host text NOT NULL,
+    pid integer NOT NULL,
+    ttl interval NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    heartbeat_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    claim_no bigint DEFAULT 0 NOT NULL,
+    ended_at timestamp with time zone,
+    end_reason text,
+    CONSTRAINT holder_check CHECK (((ended_at IS NULL) = (end_reason IS NULL))),
+    CONSTRAINT holder_end_reason_check CHECK ((end_reason = ANY (ARRAY['left'::text, 'reaped'::text]))),
+    CONSTRAINT holder_kind_check CHECK ((kind = ANY (ARRAY['worker'::text, 'cli'::text, 'web'::text, 'hook'::text, 'sql'::text]))),
+    CONSTRAINT holder_ttl_check CHECK ((ttl > '00:00:00'::interval))
+)
+WITH (fillfactor='50');
+
+-- Name: holder_holder_id_seq; Type: SEQUENCE; Schema: leasehold; Owner: -
+
+ALTER TABLE leasehold.holder ALTER COLUMN holder_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME leasehold.holder_holder_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+-- Name: item; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.item (
+    item_id bigint NOT NULL,
+    source_id bigint NOT NULL,
+    path text NOT NULL,
+    size bigint NOT NULL,
+    mtime_ns bigint NOT NULL,
+    inode bigint NOT NULL,
+    settled boolean DEFAULT false NOT NULL,
+    verdict text,
+    reason text,
+    detail text,
+    pipeline bytea,
+    media_type text,
+    run_id bigint,
+    pending_id bigint,
+    document_id bigint,
+    CONSTRAINT item_check CHECK (((verdict IS DISTINCT FROM 'stored'::text) OR (document_id IS NOT NULL))),
+    CONSTRAINT item_check1 CHECK (((NOT (verdict IS DISTINCT FROM 'skipped'::text)) = (reason IS NOT NULL))),
+    CONSTRAINT item_verdict_check CHECK ((verdict = ANY (ARRAY['stored'::text, 'skipped'::text])))
+)
+WITH (fillfactor='70');
+
+-- Name: item_item_id_seq; Type: SEQUENCE; Schema: leasehold; Owner: -
+
+ALTER TABLE leasehold.item ALTER COLUMN item_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME leasehold.item_item_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+-- Name: run_outcome; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.run_outcome (
+    run_id bigint NOT NULL,
+    round integer NOT NULL,
+    ended leasehold.ending NOT NULL,
+    at timestamp with time zone NOT NULL,
+    reopened boolean DEFAULT false NOT NULL,
+    CONSTRAINT run_outcome_ended_check CHECK ((ended = ANY (ARRAY['succeeded'::leasehold.ending, 'failed'::leasehold.ending, 'cancelled'::leasehold.ending])))
+)
+PARTITION BY RANGE (run_id);
+
+-- Name: item_state; Type: VIEW; Schema: leasehold; Owner: -
+
+CREATE VIEW leasehold.item_state AS
+ SELECT i.item_id,
+    i.source_id,
+    i.path,
+    i.size,
+    i.media_type,
+    i.run_id,
+    i.pending_id,
+    i.document_id,
+    i.pipeline,
+    COALESCE(i.verdict,
+        CASE o.ended
+            WHEN 'failed'::leasehold.ending THEN 'failed'::text
+            WHEN 'cancelled'::leasehold.ending THEN 'cancelled'::text
+            ELSE 'pending'::text
+        END) AS state,
+    i.reason,
+    i.detail
+   FROM (leasehold.item i
+     LEFT JOIN leasehold.run_outcome o ON (((i.verdict IS NULL) AND (o.run_id = i.run_id) AND (NOT o.reopened))));
+
+-- Name: lane; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.lane (
+    lane_id bigint NOT NULL,
+    group_id bigint NOT NULL,
+    workflow_id bigint NOT NULL,
+    kind text NOT NULL,
+    key text,
+    stage smallint NOT NULL,
+    weight smallint DEFAULT 1 NOT NULL,
+    priority smallint DEFAULT 0 NOT NULL,
+    paused_until timestamp with time zone,
+    CONSTRAINT lane_weight_check CHECK ((weight > 0))
+);
+
+-- Name: lane_lane_id_seq; Type: SEQUENCE; Schema: leasehold; Owner: -
+
+ALTER TABLE leasehold.lane ALTER COLUMN lane_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME leasehold.lane_lane_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+-- Name: lease; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.lease (
+    token bigint NOT NULL,
+    holder_id bigint NOT NULL,
+    claim_no bigint NOT NULL,
+    lane_id bigint NOT NULL,
+    kind text NOT NULL,
+    alone boolean NOT NULL,
+    claimed_at timestamp with time zone NOT NULL,
+    deadline timestamp with time zone NOT NULL,
+    step_ids bigint[] NOT NULL,
+    attempts smallint[] NOT NULL,
+    CONSTRAINT lease_check CHECK ((cardinality(step_ids) = cardinality(attempts))),
+    CONSTRAINT lease_step_ids_check CHECK (((cardinality(step_ids) >= 1) AND (cardinality(step_ids) <= 500)))
+);
+ALTER TABLE ONLY leasehold.lease ALTER COLUMN step_ids SET STORAGE PLAIN;
+ALTER TABLE ONLY leasehold.lease ALTER COLUMN attempts SET STORAGE PLAIN;
+
+-- Name: migration; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.migration (
+    number integer NOT NULL,
+    name text NOT NULL,
+    checksum text NOT NULL,
+    applied_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+-- Name: oddity; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.oddity (
+    source_id bigint NOT NULL,
+    path text NOT NULL,
+    verdict text NOT NULL,
+    reason text NOT NULL,
+    detail text NOT NULL,
+    remedy text NOT NULL,
+    CONSTRAINT oddity_verdict_check CHECK ((verdict = ANY (ARRAY['skipped'::text, 'failed'::text])))
+);
+
+-- Name: outcome; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.outcome (
+    step_id bigint NOT NULL,
+    token bigint NOT NULL,
+    attempt smallint NOT NULL,
+    ended leasehold.ending NOT NULL,
+    at timestamp with time zone NOT NULL,
+    reason text,
+    detail text
+)
+PARTITION BY RANGE (step_id);
+
+-- Name: payload; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.payload (
+    run_id bigint NOT NULL,
+    item jsonb NOT NULL
+)
+PARTITION BY RANGE (run_id);
+
+-- Name: position_seq; Type: SEQUENCE; Schema: leasehold; Owner: -
+
+CREATE SEQUENCE leasehold.position_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+-- Name: ready; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.ready (
+    lane_id bigint NOT NULL,
+    alone boolean NOT NULL,
+    "position" bigint NOT NULL,
+    step_id bigint NOT NULL,
+    attempt smallint NOT NULL,
+    unstarted boolean NOT NULL
+);
+
+-- Name: refusal; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.refusal (
+    refusal_id bigint NOT NULL,
+    at timestamp with time zone NOT NULL,
+    verb text NOT NULL,
+    token bigint,
+    steps integer NOT NULL
+);
+
+-- Name: refusal_refusal_id_seq; Type: SEQUENCE; Schema: leasehold; Owner: -
+
+ALTER TABLE leasehold.refusal ALTER COLUMN refusal_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME leasehold.refusal_refusal_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+-- Name: run; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.run (
+    run_id bigint NOT NULL,
+    group_id bigint NOT NULL
+)
+PARTITION BY RANGE (run_id);
+
+-- Name: run_group; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.run_group (
+    group_id bigint NOT NULL,
+    workflow_id bigint NOT NULL,
+    label text DEFAULT ''::text NOT NULL,
+    idempotency_key text,
+    created_at timestamp with time zone NOT NULL,
+    sealed_at timestamp with time zone,
+    cancelled_at timestamp with time zone,
+    completed_at timestamp with time zone,
+    round integer DEFAULT 1 NOT NULL,
+    added bigint DEFAULT 0 NOT NULL,
+    succeeded bigint DEFAULT 0 NOT NULL,
+    failed bigint DEFAULT 0 NOT NULL,
+    cancelled bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT run_group_cancelled_check CHECK ((cancelled >= 0)),
+    CONSTRAINT run_group_check CHECK ((((succeeded + failed) + cancelled) <= added)),
+    CONSTRAINT run_group_failed_check CHECK ((failed >= 0)),
+    CONSTRAINT run_group_succeeded_check CHECK ((succeeded >= 0))
+)
+WITH (fillfactor='50');
+
+-- Name: run_group_group_id_seq; Type: SEQUENCE; Schema: leasehold; Owner: -
+
+ALTER TABLE leasehold.run_group ALTER COLUMN group_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME leasehold.run_group_group_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+-- Name: run_seq; Type: SEQUENCE; Schema: leasehold; Owner: -
+
+CREATE SEQUENCE leasehold.run_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+-- Name: source; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.source (
+    source_id bigint NOT NULL,
+    collection_id bigint NOT NULL,
+    kind text NOT NULL,
+    uri text NOT NULL,
+    root text NOT NULL,
+    options jsonb NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT source_kind_check CHECK ((kind = 'folder'::text))
+);
+
+-- Name: source_source_id_seq; Type: SEQUENCE; Schema: leasehold; Owner: -
+
+ALTER TABLE leasehold.source ALTER COLUMN source_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME leasehold.source_source_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+-- Name: step; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.step (
+    step_id bigint NOT NULL,
+    lane_id bigint NOT NULL
+)
+PARTITION BY RANGE (step_id);
+
+-- Name: step_state; Type: VIEW; Schema: leasehold; Owner: -
+
+CREATE VIEW leasehold.step_state AS
+ SELECT s.step_id,
+    s.lane_id,
+    'blocked'::text AS state,
+    NULL::bigint AS token,
+    NULL::smallint AS attempt
+   FROM (leasehold.blocked b
+     JOIN leasehold.step s USING (step_id))
+UNION ALL
+ SELECT d.step_id,
+    d.lane_id,
+    'delayed'::text AS state,
+    NULL::bigint AS token,
+    d.attempt
+   FROM leasehold.delayed d
+UNION ALL
+ SELECT r.step_id,
+    r.lane_id,
+    'ready'::text AS state,
+    NULL::bigint AS token,
+    r.attempt
+   FROM leasehold.ready r
+UNION ALL
+ SELECT u.step_id,
+    l.lane_id,
+    'leased'::text AS state,
+    l.token,
+    u.attempt
+   FROM leasehold.lease l,
+    LATERAL UNNEST(l.step_ids, l.attempts) u(step_id, attempt)
+UNION ALL
+ SELECT o.step_id,
+    s.lane_id,
+    (o.ended)::text AS state,
+    o.token,
+    o.attempt
+   FROM (( SELECT DISTINCT ON (outcome.step_id) outcome.step_id,
+            outcome.token,
+            outcome.attempt,
+            outcome.ended,
+            outcome.at,
+            outcome.reason,
+            outcome.detail
+           FROM leasehold.outcome
+          ORDER BY outcome.step_id, outcome.token DESC) o
+     JOIN leasehold.step s USING (step_id))
+  WHERE (o.ended = ANY (ARRAY['succeeded'::leasehold.ending, 'failed'::leasehold.ending, 'cancelled'::leasehold.ending]));
+
+-- Name: sync; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.sync (
+    sync_id bigint NOT NULL,
+    source_id bigint NOT NULL,
+    group_id bigint,
+    started_at timestamp with time zone NOT NULL,
+    applied_at timestamp with time zone,
+    seen bigint NOT NULL,
+    excluded bigint NOT NULL,
+    added bigint NOT NULL,
+    changed bigint NOT NULL,
+    renamed bigint NOT NULL,
+    deleted bigint NOT NULL,
+    unchanged bigint NOT NULL
+);
+
+-- Name: sync_sync_id_seq; Type: SEQUENCE; Schema: leasehold; Owner: -
+
+ALTER TABLE leasehold.sync ALTER COLUMN sync_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME leasehold.sync_sync_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+-- Name: token_seq; Type: SEQUENCE; Schema: leasehold; Owner: -
+
+CREATE SEQUENCE leasehold.token_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+-- Name: version; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.version (
+    item_id bigint NOT NULL,
+    number integer NOT NULL,
+    document_id bigint NOT NULL,
+    at timestamp with time zone NOT NULL,
+    CONSTRAINT version_number_check CHECK ((number > 0))
+);
+
+-- Name: workflow; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.workflow (
+    workflow_id bigint NOT NULL,
+    name text NOT NULL,
+    digest bytea NOT NULL,
+    linear boolean NOT NULL,
+    created_at timestamp with time zone NOT NULL
+);
+
+-- Name: workflow_step; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.workflow_step (
+    workflow_id bigint NOT NULL,
+    ix smallint NOT NULL,
+    kind text NOT NULL,
+    parents smallint NOT NULL,
+    children smallint[] NOT NULL,
+    attempts_max smallint NOT NULL,
+    backoff_s real NOT NULL,
+    backoff_max_s real NOT NULL,
+    CONSTRAINT workflow_step_attempts_max_check CHECK (((attempts_max >= 1) AND (attempts_max <= 1000))),
+    CONSTRAINT workflow_step_backoff_s_check CHECK ((backoff_s >= (0)::double precision)),
+    CONSTRAINT workflow_step_check CHECK ((backoff_max_s >= backoff_s)),
+    CONSTRAINT workflow_step_ix_check CHECK (((ix >= 0) AND (ix <= 1023))),
+    CONSTRAINT workflow_step_kind_check CHECK ((kind <> ''::text))
+);
+
+-- Name: workflow_workflow_id_seq; Type: SEQUENCE; Schema: leasehold; Owner: -
+
+ALTER TABLE leasehold.workflow ALTER COLUMN workflow_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME leasehold.workflow_workflow_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+-- Name: artifact artifact_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.artifact
+    ADD CONSTRAINT artifact_pkey PRIMARY KEY (recipe);
+
+-- Name: blocked blocked_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.blocked
+    ADD CONSTRAINT blocked_pkey PRIMARY KEY (step_id);
+
+-- Name: chunk chunk_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.chunk
+    ADD CONSTRAINT chunk_pkey PRIMARY KEY (collection_id, document_id, ordinal);
+
+-- Name: claim claim_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.claim
+    ADD CONSTRAINT claim_pkey PRIMARY KEY (work, key);
+
+-- Name: collection_document collection_document_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.collection_document
+    ADD CONSTRAINT collection_document_pkey PRIMARY KEY (collection_id, document_id);
+
+-- Name: collection collection_name_key; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.collection
+    ADD CONSTRAINT collection_name_key UNIQUE (name);
+
+-- Name: collection collection_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.collection
+    ADD CONSTRAINT collection_pkey PRIMARY KEY (collection_id);
+
+-- Name: delayed delayed_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.delayed
+    ADD CONSTRAINT delayed_pkey PRIMARY KEY (step_id);
+
+-- Name: document document_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.document
+    ADD CONSTRAINT document_pkey PRIMARY KEY (document_id);
+
+-- Name: document document_sha256_media_type_key; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.document
+    ADD CONSTRAINT document_sha256_media_type_key UNIQUE (sha256, media_type);
+
+-- Name: event event_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.event
+    ADD CONSTRAINT event_pkey PRIMARY KEY (event_id);
+
+-- Name: group_completion group_completion_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.group_completion
+    ADD CONSTRAINT group_completion_pkey PRIMARY KEY (group_id, round);
+
+-- Name: group_span group_span_group_id_page_key; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.group_span
+    ADD CONSTRAINT group_span_group_id_page_key UNIQUE (group_id, page);
+
+-- Name: group_span group_span_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.group_span
+    ADD CONSTRAINT group_span_pkey PRIMARY KEY (group_id, first_run);
+
+-- Name: holder holder_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.holder
+    ADD CONSTRAINT holder_pkey PRIMARY KEY (holder_id);
+
+-- Name: item item_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.item
+    ADD CONSTRAINT item_pkey PRIMARY KEY (item_id);
+
+-- Name: item item_source_id_path_key; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.item
+    ADD CONSTRAINT item_source_id_path_key UNIQUE (source_id, path);
+
+-- Name: lane lane_group_id_kind_key_key; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.lane
+    ADD CONSTRAINT lane_group_id_kind_key_key UNIQUE NULLS NOT DISTINCT (group_id, kind, key);
+
+-- Name: lane lane_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.lane
+    ADD CONSTRAINT lane_pkey PRIMARY KEY (lane_id);
+
+-- Name: lease lease_holder_id_claim_no_lane_id_key; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.lease
+    ADD CONSTRAINT lease_holder_id_claim_no_lane_id_key UNIQUE (holder_id, claim_no, lane_id);
+
+-- Name: lease lease_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.lease
+    ADD CONSTRAINT lease_pkey PRIMARY KEY (token);
+
+-- Name: migration migration_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.migration
+    ADD CONSTRAINT migration_pkey PRIMARY KEY (number);
+
+-- Name: oddity oddity_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.oddity
+    ADD CONSTRAINT oddity_pkey PRIMARY KEY (source_id, path);
+
+-- Name: outcome outcome_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.outcome
+    ADD CONSTRAINT outcome_pkey PRIMARY KEY (step_id, token);
+
+-- Name: payload payload_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.payload
+    ADD CONSTRAINT payload_pkey PRIMARY KEY (run_id);
+
+-- Name: ready ready_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.ready
+    ADD CONSTRAINT ready_pkey PRIMARY KEY (lane_id, alone, "position");
+
+-- Name: ready ready_step_id_key; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.ready
+    ADD CONSTRAINT ready_step_id_key UNIQUE (step_id);
+
+-- Name: refusal refusal_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.refusal
+    ADD CONSTRAINT refusal_pkey PRIMARY KEY (refusal_id);
+
+-- Name: run_group run_group_idempotency_key_key; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.run_group
+    ADD CONSTRAINT run_group_idempotency_key_key UNIQUE (idempotency_key);
+
+-- Name: run_group run_group_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.run_group
+    ADD CONSTRAINT run_group_pkey PRIMARY KEY (group_id);
+
+-- Name: run_outcome run_outcome_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.run_outcome
+    ADD CONSTRAINT run_outcome_pkey PRIMARY KEY (run_id, round);
+
+-- Name: run run_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.run
+    ADD CONSTRAINT run_pkey PRIMARY KEY (run_id);
+
+-- Name: source source_collection_id_uri_key; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.source
+    ADD CONSTRAINT source_collection_id_uri_key UNIQUE (collection_id, uri);
+
+-- Name: source source_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.source
+    ADD CONSTRAINT source_pkey PRIMARY KEY (source_id);
+
+-- Name: step step_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.step
+    ADD CONSTRAINT step_pkey PRIMARY KEY (step_id);
+
+-- Name: sync sync_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.sync
+    ADD CONSTRAINT sync_pkey PRIMARY KEY (sync_id);
+
+-- Name: version version_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.version
+    ADD CONSTRAINT version_pkey PRIMARY KEY (item_id, number);
+
+-- Name: workflow workflow_digest_key; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.workflow
+    ADD CONSTRAINT workflow_digest_key UNIQUE (digest);
+
+-- Name: workflow workflow_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.workflow
+    ADD CONSTRAINT workflow_pkey PRIMARY KEY (workflow_id);
+
+-- Name: workflow_step workflow_step_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.workflow_step
+    ADD CONSTRAINT workflow_step_pkey PRIMARY KEY (workflow_id, ix);
+
+-- Name: artifact_step_ix; Type: INDEX; Schema: leasehold; Owner: -
+
+CREATE INDEX artifact_step_ix ON leasehold.artifact USING btree (step_id);
+
+-- Name: chunk_words_ix; Type: INDEX; Schema: leasehold; Owner: -
+
+CREATE INDEX chunk_words_ix ON leasehold.chunk USING gin (words);
+
+-- Name: delayed_ready_at_ix; Type: INDEX; Schema: leasehold; Owner: -
+
+CREATE INDEX delayed_ready_at_ix ON leasehold.delayed USING btree (ready_at);
+
+-- Name: delayed_wait_key_ix; Type: INDEX; Schema: leasehold; Owner: -
+
+CREATE INDEX delayed_wait_key_ix ON leasehold.delayed USING btree (wait_key) WHERE (wait_key IS NOT NULL);
+
+-- Name: group_delta_ix; Type: INDEX; Schema: leasehold; Owner: -
+
+CREATE INDEX group_delta_ix ON leasehold.group_delta USING btree (group_id);
+
+-- Name: holder_living_ix; Type: INDEX; Schema: leasehold; Owner: -
+
+CREATE INDEX holder_living_ix ON leasehold.holder USING btree (holder_id) WHERE (ended_at IS NULL);
+
+-- Name: item_document_ix; Type: INDEX; Schema: leasehold; Owner: -
+
+CREATE INDEX item_document_ix ON leasehold.item USING btree (document_id) WHERE (document_id IS NOT NULL);
+
+-- Name: item_run_ix; Type: INDEX; Schema: leasehold; Owner: -
+
+CREATE INDEX item_run_ix ON leasehold.item USING btree (run_id) WHERE (verdict IS NULL);
+
+-- Name: run_group_open_ix; Type: INDEX; Schema: leasehold; Owner: -
+
+CREATE INDEX run_group_open_ix ON leasehold.run_group USING btree (group_id) WHERE (completed_at IS NULL);
+
+-- Name: sync_source_ix; Type: INDEX; Schema: leasehold; Owner: -
+
+CREATE INDEX sync_source_ix ON leasehold.sync USING btree (source_id, sync_id);
+
+-- Name: chunk chunk_collection_id_document_id_fkey; Type: FK CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.chunk
+    ADD CONSTRAINT chunk_collection_id_document_id_fkey FOREIGN KEY (collection_id, document_id) REFERENCES leasehold.collection_document(collection_id, document_id) ON DELETE CASCADE;
+
+-- Name: collection_document collection_document_collection_id_fkey; Type: FK CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.collection_document
+    ADD CONSTRAINT collection_document_collection_id_fkey FOREIGN KEY (collection_id) REFERENCES leasehold.collection(collection_id);
+
+-- Name: collection_document collection_document_document_id_fkey; Type: FK CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.collection_document
+    ADD CONSTRAINT collection_document_document_id_fkey FOREIGN KEY (document_id) REFERENCES leasehold.document(document_id);
+
+-- Name: group_completion group_completion_group_id_fkey; Type: FK CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.group_completion
+    ADD CONSTRAINT group_completion_group_id_fkey FOREIGN KEY (group_id) REFERENCES leasehold.run_group(group_id);
+
+-- Name: group_span group_span_group_id_fkey; Type: FK CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.group_span
+    ADD CONSTRAINT group_span_group_id_fkey FOREIGN KEY (group_id) REFERENCES leasehold.run_group(group_id);
+
+-- Name: item item_document_id_fkey; Type: FK CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.item
+    ADD CONSTRAINT item_document_id_fkey FOREIGN KEY (document_id) REFERENCES leasehold.document(document_id);
+
+-- Name: item item_pending_id_fkey; Type: FK CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.item
+    ADD CONSTRAINT item_pending_id_fkey FOREIGN KEY (pending_id) REFERENCES leasehold.document(document_id);
+
+-- Name: item item_source_id_fkey; Type: FK CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.item
+    ADD CONSTRAINT item_source_id_fkey FOREIGN KEY (source_id) REFERENCES leasehold.source(source_id);
+
+-- Name: lane lane_group_id_fkey; Type: FK CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.lane
+    ADD CONSTRAINT lane_group_id_fkey FOREIGN KEY (group_id) REFERENCES leasehold.run_group(group_id);
+
+-- Name: lease lease_holder_id_fkey; Type: FK CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.lease
+    ADD CONSTRAINT lease_holder_id_fkey FOREIGN KEY (holder_id) REFERENCES leasehold.holder(holder_id);
+
+-- Name: oddity oddity_source_id_fkey; Type: FK CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.oddity
+    ADD CONSTRAINT oddity_source_id_fkey FOREIGN KEY (source_id) REFERENCES leasehold.source(source_id);
+
+-- Name: run_group run_group_workflow_id_fkey; Type: FK CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.run_group
+    ADD CONSTRAINT run_group_workflow_id_fkey FOREIGN KEY (workflow_id) REFERENCES leasehold.workflow(workflow_id);
+
+-- Name: source source_collection_id_fkey; Type: FK CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.source
+    ADD CONSTRAINT source_collection_id_fkey FOREIGN KEY (collection_id) REFERENCES leasehold.collection(collection_id);
+
+-- Name: sync sync_source_id_fkey; Type: FK CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.sync
+    ADD CONSTRAINT sync_source_id_fkey FOREIGN KEY (source_id) REFERENCES leasehold.source(source_id);
+
+-- Name: version version_document_id_fkey; Type: FK CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.version
+    ADD CONSTRAINT version_document_id_fkey FOREIGN KEY (document_id) REFERENCES leasehold.document(document_id);
+
+-- Name: version version_item_id_fkey; Type: FK CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.version
+    ADD CONSTRAINT version_item_id_fkey FOREIGN KEY (item_id) REFERENCES leasehold.item(item_id) ON DELETE CASCADE;
+
+-- Name: workflow_step workflow_step_workflow_id_fkey; Type: FK CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.workflow_step
+    ADD CONSTRAINT workflow_step_workflow_id_fkey FOREIGN KEY (workflow_id) REFERENCES leasehold.workflow(workflow_id);
