@@ -113,6 +113,7 @@ class Databases:
             migrate(session)
             session.run(clock.prepare)
         self._execute(f"alter database {building} rename to {name}")
+        self._execute(f"alter database {name} with allow_connections false")  # nor autovacuum: a copy needs it quiet
 
     def _remove_old_templates(self) -> None:
         rows = self._execute(
