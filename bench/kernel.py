@@ -39,8 +39,6 @@ def drain(target: Target, kinds: list[str], page: int, totals: list[int]) -> Non
                     ends = [steps.End(lease.token, step_id, "succeeded") for step_id, _ in lease.steps]
                     steps.finish_all(session, ends)
                     totals.append(len(ends))
-                else:
-                    hints[lane.lane_id] = hints.get(lane.lane_id, 0)
 
 
 def main() -> None:
@@ -70,7 +68,8 @@ def main() -> None:
         took = time.perf_counter() - started
         groups.fold(session, group)
         state = groups.state(session, group)
-        assert state is not None and state.completed, state
+        assert state is not None
+        assert state.completed, state
         print(
             f"add {options.steps / filled:,.0f} steps/s; drain {sum(totals):,} steps, {options.clients} clients, "
             f"pages of {options.page}, chains of {options.chain}: {sum(totals) / took:,.0f} steps/s"

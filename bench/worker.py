@@ -1,8 +1,8 @@
 """No-op and sleeping steps through one worker process: claim, consumers, finish, groups, events; start latency.
 
-    python bench/worker.py --url URL drain --steps 100000
-    python bench/worker.py --url URL sleep --steps 2000 --consumers 200
-    python bench/worker.py --url URL latency --steps 200
+python bench/worker.py --url URL drain --steps 100000
+python bench/worker.py --url URL sleep --steps 2000 --consumers 200
+python bench/worker.py --url URL latency --steps 200
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ async def latency(options: argparse.Namespace, session: Session) -> None:
         await sender.wait()
         await asyncio.sleep(0.5)
     seen.sort()
-    print(f"{len(seen)} starts: p50 {statistics.median(seen) * 1e3:.1f} ms, p99 {seen[int(len(seen) * 0.99)] * 1e3:.1f} ms")
+    p50, p99 = statistics.median(seen) * 1e3, seen[int(len(seen) * 0.99)] * 1e3
+    print(f"{len(seen)} starts: p50 {p50:.1f} ms, p99 {p99:.1f} ms")
 
 
 def send(options: argparse.Namespace, session: Session) -> None:

@@ -19,8 +19,11 @@ import pytest
 from leasehold.db.session import Session
 from leasehold.db.target import Target
 
-WORDS = ("lease claim token holder keeper heartbeat reaper seat limit worker consumer lane kind page batch item document "
-         "collection workflow run group round step attempt outcome backoff event source bookmark artifact recipe").split()  # fmt: skip
+WORDS = (
+    "lease claim token holder keeper heartbeat reaper seat limit worker consumer lane kind page batch item document",
+    "collection workflow run group round step attempt outcome backoff event source bookmark artifact recipe",
+)
+VOCABULARY = [word for line in WORDS for word in line.split()]
 
 
 def until(holds: Callable[[], Any], what: str, within_s: float = 30.0) -> Any:
@@ -114,7 +117,7 @@ def write_notes(folder: Path, n: int, *, seed: int = 1, words: int = 120) -> Pat
     for number in range(n):
         path = folder / f"{number % 40:02d}" / f"note{number:05d}.md"
         path.parent.mkdir(parents=True, exist_ok=True)
-        body = "\n".join(" ".join(rng.choices(WORDS, k=12)) for _ in range(words // 12))
+        body = "\n".join(" ".join(rng.choices(VOCABULARY, k=12)) for _ in range(words // 12))
         path.write_text(f"# Note {number}\n\n{body}\n")
         os.utime(path, ns=(1_700_000_000_123_456_789 + number, 1_700_000_000_123_456_789 + number))
     return folder

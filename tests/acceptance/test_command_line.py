@@ -8,17 +8,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import write_notes
 
+from conftest import write_notes
 from leasehold.cli.app import COMMANDS
 
 
 def test_help_of_every_command_works_without_a_database():
     for name in ["", *COMMANDS]:
-        answer = subprocess.run(
-            [sys.executable, "-m", "leasehold", *([name] if name else []), "--help"],
-            capture_output=True, text=True, env={"PATH": os.environ["PATH"], "LEASEHOLD_HOME": "/nonexistent"}, check=True,
-        )  # fmt: skip
+        command = [sys.executable, "-m", "leasehold", *([name] if name else []), "--help"]
+        alone = {"PATH": os.environ["PATH"], "LEASEHOLD_HOME": "/nonexistent"}
+        answer = subprocess.run(command, capture_output=True, text=True, env=alone, check=True)
         assert "Usage: leasehold" in answer.stdout
 
 

@@ -9,7 +9,6 @@ import threading
 from pathlib import Path
 
 from conftest import Cli, children_of, until, write_notes
-
 from leasehold.db.session import Session
 from leasehold.kernel import checks
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import signal
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from conftest import Cli, until, write_notes
 
 

@@ -40,7 +40,9 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             raise UsageError(f"There is no command '{args[0]}'.{_near(args[0], COMMANDS)}",
                              remedy="Run `leasehold --help` for the list.")  # fmt: skip
@@ -51,7 +53,9 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]}, epilog="Every command: --help, --json.")
+@click.group(
+    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]}, epilog="Every command: --help, --json."
+)
 @click.version_option(package_name="leasehold", message="leasehold %(version)s")
 def cli() -> None:
     """Turn any pile of documents into searchable knowledge, with as many workers as you like.
@@ -62,6 +66,17 @@ def cli() -> None:
 
 def run(args: Sequence[str]) -> int:
     """Run one command; its exit code."""
+    code = _run(args)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        from leasehold.cli.common import to_nowhere
+
+        to_nowhere(sys.stdout)
+    return code
+
+
+def _run(args: Sequence[str]) -> int:
     as_json = "--json" in args
     try:
         code = cli.main(args=list(args), prog_name="leasehold", standalone_mode=False)
@@ -78,9 +93,6 @@ def run(args: Sequence[str]) -> int:
     except LeaseholdError as error:
         _say(error.as_dict(), as_json)
         return error.exit_code
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception as error:
         if "--debug" in args or os.environ.get("LEASEHOLD_DEBUG"):
             raise

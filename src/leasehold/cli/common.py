@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import click
 
@@ -63,7 +63,8 @@ def open_session(chosen: Settings, *, write: bool = False) -> Any:
         if not chosen.target.embedded and not (write and is_empty(session)):
             raise SchemaBehind(
                 remedy="Run `leasehold db migrate`, or `leasehold ingest PATH` on an empty database."
-                if is_empty(session) else None
+                if is_empty(session)
+                else None
             )
         migrate(session)
     return session
@@ -71,7 +72,7 @@ def open_session(chosen: Settings, *, write: bool = False) -> Any:
 
 def emit(outcome: str, **body: Any) -> None:
     """One JSON object on standard output: schema_version and outcome first."""
-    print(json.dumps({"schema_version": SCHEMA_VERSION, "outcome": outcome, **body}, default=_plain))
+    say(json.dumps({"schema_version": SCHEMA_VERSION, "outcome": outcome, **body}, default=_plain))
 
 
 def _plain(value: Any) -> Any:
@@ -83,13 +84,26 @@ def _plain(value: Any) -> Any:
 
 
 def say(text: str = "") -> None:
-    """A line of data for people, on standard output."""
-    print(text)
+    """A line of data, on standard output. Whoever closed the pipe has seen enough: the command goes on quietly."""
+    try:
+        print(text)
+    except BrokenPipeError:
+        to_nowhere(sys.stdout)
 
 
 def note(text: str) -> None:
     """A line about what is going on, on standard error."""
-    print(text, file=sys.stderr, flush=True)
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except BrokenPipeError:
+        to_nowhere(sys.stderr)
+
+
+def to_nowhere(stream: TextIO) -> None:
+    """Send what is still to come to the null device: nobody reads the pipe any more."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def counted(n: int, one: str, many: str | None = None) -> str:

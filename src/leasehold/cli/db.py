@@ -77,8 +77,10 @@ def schema_state(chosen: Any) -> dict[str, Any]:
             schema = "none yet" if migrations.is_empty(session) else (
                 "current" if migrations.is_current(session) else "older than this program: leasehold db migrate"
             )  # fmt: skip
-            vectors = "" if schema != "current" else (
-                "pgvector" if pg.has_pgvector(session) else "exact search: this server has no pgvector"
+            vectors = (
+                ""
+                if schema != "current"
+                else ("pgvector" if pg.has_pgvector(session) else "exact search: this server has no pgvector")
             )
         except LeaseholdError as error:
             return {"reachable": False, "error": error.message, "remedy": error.remedy}

@@ -102,7 +102,7 @@ class Demo:
             f"{len(decided.oddities):,} that will not be read")  # fmt: skip
 
     def first(self) -> None:
-        report, happenings = self.ingest([self.corpus], self.chosen.ingest.collection, kill=True)
+        report, _ = self.ingest([self.corpus], self.chosen.ingest.collection, kill=True)
         stored = report.count("stored")
         rate = f", {stored / report.elapsed_s:,.0f} documents/s" if report.runs and report.elapsed_s else ""
         self.check(
@@ -156,7 +156,8 @@ class Demo:
         report, _ = self.ingest([self.copy], collection)
         held = (report.computed.get("embed") == 1 and report.deleted == 1 and report.renamed == 1
                 and report.changed == 1 and report.new == 0)  # fmt: skip
-        self.check("edits", held, f"edited one, deleted one, renamed one: {report.computed.get('embed', 0)} embedded again, "
+        embedded = report.computed.get("embed", 0)
+        self.check("edits", held, f"edited one, deleted one, renamed one: {embedded} embedded again, "
                    f"{report.deleted} removed, {report.renamed} moved, in {report.elapsed_s:.1f} s")  # fmt: skip
 
     def questions(self) -> None:
@@ -202,7 +203,9 @@ class Demo:
                 self.kill_one(display)
 
         with Display(quiet=not kill) as display:
-            job = Ingest(config_of(chosen, paths, self.chosen.source, None), on_progress=progress, on_happening=happened)
+            job = Ingest(
+                config_of(chosen, paths, self.chosen.source, None), on_progress=progress, on_happening=happened
+            )
             return job.run(), happenings
 
     def kill_one(self, display: Any) -> None:

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from leasehold.cli.common import counted
+from leasehold.cli.common import counted, note
 from leasehold.worker.ingest import Progress
 from leasehold.worker.keeper import Happening
 
@@ -84,7 +84,7 @@ class Display:
         if self._live is not None:
             self._live.console.print(text, highlight=False, markup=False)
         else:
-            print(text, file=sys.stderr, flush=True)
+            note(text)
 
     # -- the two forms ------------------------------------------------------------------------------------------------
 

@@ -68,7 +68,13 @@ def ingest(
 
 
 def run_ingest(
-    chosen: Settings, paths: list[Path], options: Any, timeout_s: float | None, *, as_json: bool, allow_mass_delete: bool
+    chosen: Settings,
+    paths: list[Path],
+    options: Any,
+    timeout_s: float | None,
+    *,
+    as_json: bool,
+    allow_mass_delete: bool,
 ) -> int:
     from leasehold.cli.display import Display
     from leasehold.worker.ingest import Ingest

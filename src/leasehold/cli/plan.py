@@ -52,7 +52,8 @@ def plan_all(chosen: Any, paths: list[Path]) -> list[Any]:
         except NotFound:
             collection = None
         return [
-            sync.plan(session, sync.unregistered(session, collection, path, chosen.source, parameters)) for path in paths
+            sync.plan(session, sync.unregistered(session, collection, path, chosen.source, parameters))
+            for path in paths
         ]
 
 

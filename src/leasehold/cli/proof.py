@@ -16,9 +16,7 @@ DEFECTS_SHOWN = 20
 @click.option("--in", "collection", metavar="COLLECTION", help="One collection only [all].")
 @click.option("--digest", "with_digest", is_flag=True, help="Also the digest of each collection's whole content.")
 @common.common
-def proof(
-    collection: str | None, with_digest: bool, database: str | None, home: str | None, as_json: bool
-) -> int:
+def proof(collection: str | None, with_digest: bool, database: str | None, home: str | None, as_json: bool) -> int:
     """Account for everything the last scans saw, counted again from the store itself.
 
     Exit code 0 when the account holds, 1 when it does not.
@@ -44,8 +42,9 @@ def lines(found: Any, digests: dict[str, str]) -> list[str]:
         pending = f" + pending {one.pending:,}" if one.pending else ""
         mark = "=" if one.seen == one.accounted else "≠"
         said.append(f"{one.collection}: {one.uri}")
+        skipped, failed = sum(one.skipped.values()), sum(one.failed.values())
         said.append(f"  seen {one.seen:,} {mark} stored {one.stored:,} + unchanged {one.unchanged:,} "
-                    f"+ skipped {sum(one.skipped.values()):,} + failed {sum(one.failed.values()):,}{pending}")  # fmt: skip
+                    f"+ skipped {skipped:,} + failed {failed:,}{pending}")  # fmt: skip
         if not one.scanned:
             said.append("  its last scan was not applied to its end: run ingest again")
         if one.skipped:

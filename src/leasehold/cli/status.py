@@ -22,7 +22,13 @@ WATCH_EVERY_S = 1.0
 @click.option("--skipped", is_flag=True, help="Name every file that was skipped, with the reason.")
 @common.common
 def status(
-    collection: str | None, watch: bool, failed: bool, skipped: bool, database: str | None, home: str | None, as_json: bool
+    collection: str | None,
+    watch: bool,
+    failed: bool,
+    skipped: bool,
+    database: str | None,
+    home: str | None,
+    as_json: bool,
 ) -> int:
     """Show what sources hold, what is under way, and who works on it."""
     chosen = common.settings(database, home)
@@ -70,7 +76,10 @@ def lines(found: dict[str, Any], states: list[str]) -> list[str]:
         said.append("no sources yet: leasehold ingest PATH")
     for one in found["groups"]:
         ended = one["succeeded"] + one["failed"] + one["cancelled"]
-        said.append(f"group {one['group_id']}: {ended:,} of {one['added']:,} runs ended, {one['failed']:,} failed: {one['label']}")
+        said.append(
+            f"group {one['group_id']}: {ended:,} of {one['added']:,} runs ended, "
+            f"{one['failed']:,} failed: {one['label']}"
+        )
     for one in found["holders"]:
         late = "; EXPIRED, about to be reaped" if one["expired"] else ""
         said.append(f"{one['kind']} {one['name']} (pid {one['pid']}): holds {counted(one['steps'], 'step')}, "
