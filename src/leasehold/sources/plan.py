@@ -130,6 +130,23 @@ def check_mass_delete(plan: Plan, known_count: int, options: SourceOptions) -> N
         raise MassDelete(deletions=deletions, known=known_count)
 
 
+def check_gone(plan: Plan, known_count: int) -> None:
+    """Stop a sync in which nothing of all that is known is there any more, however little it was: an empty mount point
+    looks like that. A file that is still there, but is empty or otherwise skipped now, is not gone.
+
+    Raises:
+        MassDelete: everything known is gone and nothing was listed.
+    """
+    if plan.deleted and len(plan.deleted) == known_count and not plan.files:
+        there = {oddity.path for oddity in plan.oddities}
+        if there.isdisjoint(plan.deleted):
+            raise MassDelete(
+                "Everything known of the source is gone, so nothing was deleted.",
+                deletions=len(plan.deleted),
+                known=known_count,
+            )
+
+
 def is_racy(mtime_ns: int, scanned_at_ns: int) -> bool:
     """Whether a file may still be edited without a change of its mtime, seen from `scanned_at_ns`.
 
