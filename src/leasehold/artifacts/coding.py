@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import orjson
 
@@ -18,7 +18,7 @@ else:
 LEVEL = 1
 
 
-def pack(data: bytes) -> bytes:
+def pack(data: bytes | bytearray) -> bytes:
     return zstd.compress(data, LEVEL)
 
 
@@ -45,18 +45,26 @@ def chunks_from_bytes(data: bytes) -> tuple[str, list[Chunk]]:
     return title, [Chunk(text, start, end, tuple(heading)) for text, start, end, heading in rows]
 
 
-def vectors_to_bytes(vectors: Sequence[array[float]]) -> bytes:
-    """float32, little-endian, one after another."""
-    joined = array("f")
-    for vector in vectors:
-        joined.extend(vector)
-    if sys.byteorder == "big":
-        joined.byteswap()
-    return joined.tobytes()
+class VectorsWriter:
+    """Vectors one after another as float32, little-endian; grows without holding each vector as an object."""
+
+    def __init__(self) -> None:
+        self._content = bytearray()
+
+    def add(self, vectors: Iterable[array[float]]) -> None:
+        for vector in vectors:
+            if sys.byteorder == "big":
+                vector = vector[:]  # noqa: PLW2901 - the caller's stays as it is
+                vector.byteswap()
+            self._content += vector.tobytes()
+
+    def content(self) -> bytearray:
+        return self._content
 
 
-def vectors_from_bytes(data: bytes, dimensions: int) -> list[array[float]]:
+def vectors_from_bytes(data: bytes) -> array[float]:
+    """All floats of all vectors in one array: the i-th vector is a slice of it."""
     joined = array("f", data)
     if sys.byteorder == "big":
         joined.byteswap()
-    return [joined[start : start + dimensions] for start in range(0, len(joined), dimensions)]
+    return joined

@@ -23,7 +23,7 @@ class Artifact:
     step_id: int
 
 
-def artifact(recipe: bytes, kind: str, data: bytes, step_id: int) -> Artifact:
+def artifact(recipe: bytes, kind: str, data: bytes | bytearray, step_id: int) -> Artifact:
     return Artifact(recipe, kind, pack(data), len(data), step_id)
 
 

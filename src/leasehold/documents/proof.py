@@ -59,29 +59,33 @@ class Proof:
 def prove(session: Session, collection: str | None = None) -> Proof:
     """Account for every source of *collection* (None: of all), and check the store and the kernel.
 
+    All of it is read from one snapshot, so a proof taken beside a running ingest is true of one moment.
+
     Raises:
         NotFound: there is no such collection.
     """
-    collections = [find_collection(session, collection).collection_id] if collection is not None else None
+    return session.run(lambda connection: _prove(session, connection, collection))
+
+
+def _prove(session: Session, connection: Connection, collection: str | None) -> Proof:
+    execute(connection, load(PACKAGE, "one_snapshot"))
+    found = [find_collection(session, collection).collection_id] if collection is not None else None
     sources: dict[int, SourceProof] = {}
-    for source_id, uri, _root, name, seen, applied, _at in session.fetch(
-        load(PACKAGE, "sources"), {"collection": collection}
-    ):
+    rows = execute(connection, load(PACKAGE, "sources"), {"collection": collection})
+    for source_id, uri, _root, name, seen, applied, _at in rows:
         sources[source_id] = SourceProof(uri, name, seen or 0, scanned=bool(applied))
-    for source_id, state, reason, n in session.fetch(load(PACKAGE, "verdicts"), {"sources": list(sources)}):
+    for source_id, state, reason, n in execute(connection, load(PACKAGE, "verdicts"), {"sources": list(sources)}):
         _account(sources[source_id], state, reason, n)
-    for source_id, fresh in session.fetch(load(PACKAGE, "last_sync_items"), (list(sources),)):
-        sources[source_id].unchanged = sources[source_id].stored - fresh
-        sources[source_id].stored = fresh
-    for source_id in set(sources) - {row[0] for row in session.fetch(load(PACKAGE, "last_sync_items"), (list(sources),))}:
-        sources[source_id].unchanged, sources[source_id].stored = sources[source_id].stored, 0
-    if collections is None:
-        collections = [row[0] for row in session.fetch(load(PACKAGE, "collection_ids"))]
-    documents, chunks = session.fetch(load(PACKAGE, "proof_totals"), {"collections": collections})[0]
-    defects: list[tuple[str, str | None, str]] = list(
-        session.fetch(load(PACKAGE, "proof_store"), {"collections": collections})  # type: ignore[arg-type]
-    )
-    defects += [(rule, None, found) for rule, found in checks.violations(session)]
+    fresh = dict(execute(connection, load(PACKAGE, "last_sync_items"), (list(sources),)))
+    for source_id, source in sources.items():
+        source.unchanged, source.stored = source.stored - fresh.get(source_id, 0), fresh.get(source_id, 0)
+    collections = found or [row[0] for row in execute(connection, load(PACKAGE, "collection_ids"))]
+    documents, chunks = execute(connection, load(PACKAGE, "proof_totals"), {"collections": collections})[0]
+    defects: list[tuple[str, str | None, str]] = [
+        (rule, path, what)
+        for rule, path, what in execute(connection, load(PACKAGE, "proof_store"), {"collections": collections})
+    ]
+    defects += [(rule, None, what) for rule, what in checks.violations(session)]
     return Proof(list(sources.values()), documents, chunks, defects, checks.refusals(session))
 
 
@@ -105,6 +109,7 @@ def digest(session: Session, collection: str) -> str:
 
     def read(connection: Connection) -> str:
         state = hashlib.sha256()
+        execute(connection, load(PACKAGE, "one_snapshot"))
         for path, sha256, media_type, _ in execute(connection, load(PACKAGE, "digest_documents"), (collection_id,)):
             _feed(state, path, bytes(sha256), media_type)
         with connection.cursor("leasehold_digest") as cursor:

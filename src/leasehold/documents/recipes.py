@@ -7,8 +7,10 @@ changed chunk size gives chunks, vectors and what follows new recipes, and leave
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any
 
 from leasehold.options import ChunkOptions
@@ -36,6 +38,11 @@ class Parameters:
     embedder_version: str = "1"
     dimensions: int = 384
 
+    @property
+    def mark(self) -> str:
+        """A short name for exactly these parameters; each run carries that of the parameters it was started under."""
+        return _mark(self)
+
     def as_json(self) -> dict[str, Any]:
         return {
             "chunk": asdict(self.chunk),
@@ -47,6 +54,11 @@ class Parameters:
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> Parameters:
         return cls(ChunkOptions(**body["chunk"]), body["embedder"], body["embedder_version"], body["dimensions"])
+
+
+@lru_cache(maxsize=64)
+def _mark(parameters: Parameters) -> str:
+    return digest(json.dumps(parameters.as_json(), sort_keys=True)).hex()[:16]
 
 
 @dataclass(frozen=True, slots=True)

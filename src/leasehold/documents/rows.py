@@ -54,13 +54,21 @@ def _root(encoded: str) -> Path:
 
 
 def page_items(session: Session, run_ids: Sequence[int]) -> dict[int, ItemRow]:
-    """The items of these runs, by run; a run whose item was deleted or taken by a newer run is missing."""
+    """The items of these runs, by run.
+
+    Missing is a run that is superseded: its item was deleted or taken by a newer run, or its collection has other
+    parameters than when it was started, and what it would make would be thrown away.
+    """
     found = {}
     for row in session.fetch(load(PACKAGE, "page_items"), (list(run_ids),)):
-        run_id, item_id, path, root, collection_id, pending_id, sha256, media_type, document_id, max_bytes, body = row
+        *columns, body, of = row
+        run_id, item_id, path, root, collection_id, pending_id, sha256, media_type, document_id, max_bytes = columns
+        parameters = _parameters(body)
+        if of is not None and of != parameters.mark:
+            continue
         found[run_id] = ItemRow(
             run_id, item_id, path, _root(root), collection_id, pending_id, sha256, media_type, document_id, max_bytes,
-            _parameters(body),
+            parameters,
         )  # fmt: skip
     return found
 
@@ -69,6 +77,7 @@ def upsert_documents(
     connection: Connection, wanted: Sequence[tuple[bytes, str, int]]
 ) -> dict[tuple[bytes, str], int]:
     """Document ids of (sha256, media_type, size)."""
-    params = ([one[0] for one in wanted], [one[1] for one in wanted], [one[2] for one in wanted])
-    rows = execute(connection, load(PACKAGE, "upsert_documents"), params)
+    keys = ([one[0] for one in wanted], [one[1] for one in wanted])
+    execute(connection, load(PACKAGE, "upsert_documents"), (*keys, [one[2] for one in wanted]))
+    rows = execute(connection, load(PACKAGE, "find_documents"), keys)
     return {(bytes(sha256), media_type): document_id for sha256, media_type, document_id in rows}

@@ -11,10 +11,13 @@ from leasehold.db.session import Session
 from leasehold.documents.sync import find_collection
 from leasehold.errors import UsageError
 from leasehold.sources.paths import decode_path
+from leasehold.steps.decoding import clean
 from leasehold.steps.embedding import HashingEmbedder
-from leasehold.stores import pg
+from leasehold.stores import pg, searching
 
 SNIPPET_CHARS = 240
+QUESTION_CHARS_MAX = 20_000
+"""What is asked beyond this is not looked at: a question that long is a document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ def search(session: Session, question: str, *, collection: str, limit: int = 5) 
         NotFound: there is no such collection.
         UsageError: the question has no text, or the limit is not between 1 and 1000.
     """
+    question = clean(question[:QUESTION_CHARS_MAX])
     if not question.strip():
         raise UsageError("The question is empty.", remedy='Ask something: leasehold search "how are dates parsed"')
     if not 1 <= limit <= 1000:
@@ -47,14 +51,24 @@ def search(session: Session, question: str, *, collection: str, limit: int = 5) 
     found = find_collection(session, collection)
     embedder = HashingEmbedder()
     vector = embedder.embed([question])[0]
-    hits = pg.search(
-        session, found.collection_id, question.replace("\x00", " "), vector, limit=limit,
+    hits = searching.search(
+        session, found.collection_id, question, vector, limit=limit,
         pgvector=pg.has_pgvector(session),
     )  # fmt: skip
     return [_answer(hit, question) for hit in hits]
 
 
-def _answer(hit: pg.Hit, question: str) -> Answer:
+def vectors_note(session: Session) -> str | None:
+    """What a person should know of how vectors are compared in this database; None when there is nothing to say."""
+    if pg.has_pgvector(session):
+        return None
+    return (
+        "Vectors are compared one by one: this server has no pgvector, or the role may not create it. "
+        "Answers are exact, and slow above some ten thousand chunks."
+    )
+
+
+def _answer(hit: searching.Hit, question: str) -> Answer:
     offset, snippet = _best_lines(hit.text, question)
     root = Path(os.fsdecode(decode_path(hit.root)))
     file = root if root.is_file() else root / os.fsdecode(decode_path(hit.path))

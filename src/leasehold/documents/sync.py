@@ -1,40 +1,37 @@
 """Sync: compare a source with what is known of it, and turn the difference into renames, deletions and runs.
 
-Plan first (pure: known rows and a listing give changes), then apply in pages, each one transaction under the source's
-row lock. Applying checks again what it finds, so two syncs of one source at once, or one that was killed and started
-again, end in the same rows. The bookmark (`applied_at`) is set when everything has been applied, never before.
+Plan first (pure: known rows and a listing give changes), then apply in pages (`applying`). Applying checks again what
+it finds, so two syncs of one source at once, or one that was killed and started again, end in the same rows. The
+bookmark (`applied_at`) is set when everything has been applied, never before.
 
-Not here: reading documents (their runs do that), waiting for the runs (`worker.ingest`).
+Not here: reading documents (their runs do that), waiting for the runs (`worker.ingest`), whose turn it is (`turns`).
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
 
 from leasehold.db.session import Connection, Session, execute
 from leasehold.db.statements import load
+from leasehold.documents import applying
 from leasehold.documents.recipes import Parameters, pipelines
 from leasehold.documents.rows import PACKAGE
+from leasehold.documents.skips import CHANGED
 from leasehold.errors import NotFound
 from leasehold.kernel import groups
 from leasehold.options import SourceOptions
-from leasehold.sources.folder import ScanCounts, Vanished, open_item, scan
-from leasehold.sources.paths import canonical_root, encode_path, source_uri
-from leasehold.sources.plan import Entry, Oddity, Plan, check_mass_delete, decide, is_racy
-from leasehold.stores import pg
-from leasehold.types import StepError
+from leasehold.sources.folder import VANISHED, ScanCounts, scan
+from leasehold.sources.paths import canonical_root, decode_path, encode_path, source_uri
+from leasehold.sources.plan import Entry, Oddity, Plan, check_gone, check_mass_delete, decide
 
-T = TypeVar("T")
-
-PAGE = 500
+PATH_BYTES_MAX = 2000
+"""Bytes of an item path. An index entry of PostgreSQL holds 2,700, and encoded names may grow threefold."""
+STOP_EVERY = 2048
+"""Files listed between two looks whether to stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +50,17 @@ class Source:
     options: SourceOptions
 
 
+class Stopped(Exception):
+    """The listing was cut short because the caller is stopping; nothing was concluded from it."""
+
+
 @dataclass(slots=True)
 class Planned:
-    """A source's plan with what it took: `rechecked` files had to be read to know that they did not change."""
+    """A source's plan with what it took: `rechecked` files had to be read to know that they did not change.
+
+    `started`, `busy` and `applied` are filled in as it is applied: runs that were started, items that an older run
+    still has at another stat (the next scan looks at them again), and whether everything was applied.
+    """
 
     source: Source
     plan: Plan
@@ -63,6 +68,10 @@ class Planned:
     known: int
     look_again: set[str] = field(default_factory=set)
     rechecked: int = 0
+    pipelines: list[bytes] = field(default_factory=list)
+    started: int = 0
+    busy: int = 0
+    applied: bool = False
 
     @property
     def to_run(self) -> list[Entry]:
@@ -71,8 +80,12 @@ class Planned:
 
     @property
     def seen(self) -> int:
-        """Everything the scan met that must end in a verdict: files and oddities."""
-        return self.plan.files + len(self.plan.oddities)
+        """Everything that must end in a verdict: files and oddities the scan met, and what is known to lie where it
+        could learn nothing."""
+        return self.plan.files + len(self.plan.oddities) + self.plan.sheltered
+
+
+# -- collections and sources ------------------------------------------------------------------------------------------
 
 
 def find_collection(session: Session, name: str) -> Collection:
@@ -84,7 +97,10 @@ def find_collection(session: Session, name: str) -> Collection:
 
 
 def open_collection(session: Session, name: str, parameters: Parameters) -> Collection:
-    """The collection *name* with these parameters; made if there is none, changed if they differ."""
+    """The collection *name* with these parameters; made if there is none, changed if they differ.
+
+    Runs that were started under other parameters end as superseded; the next scan starts their items anew.
+    """
     body = json.dumps(parameters.as_json(), sort_keys=True)
     session.fetch(load(PACKAGE, "collection_open"), (name, parameters.embedder, parameters.dimensions, body))
     found = find_collection(session, name)
@@ -105,9 +121,12 @@ def open_source(session: Session, collection: Collection, path: Path, options: S
     root = canonical_root(path)
     uri = source_uri(root)
     encoded = encode_path(os.fsencode(root))
-    body = json.dumps(asdict(options))
-    rows = session.fetch(load(PACKAGE, "source_open"), (collection.collection_id, uri, encoded, body))
-    return Source(rows[0][0], collection, root, uri, options)
+    key = (collection.collection_id, uri)
+    found = session.fetch(load(PACKAGE, "source_find"), key)
+    if not found:
+        session.fetch(load(PACKAGE, "source_open"), (*key, encoded, json.dumps(asdict(options))))
+        found = session.fetch(load(PACKAGE, "source_find"), key)
+    return Source(found[0][0], collection, root, uri, options)
 
 
 def unregistered(session: Session, collection: Collection | None, path: Path, options: SourceOptions,
@@ -121,115 +140,137 @@ def unregistered(session: Session, collection: Collection | None, path: Path, op
     return Source(found[0][0] if found else 0, wanted, root, uri, options)
 
 
-def plan(session: Session, source: Source) -> Planned:
-    """What a sync of *source* would do. Reads the folder and the database, writes nothing."""
+# -- plan -------------------------------------------------------------------------------------------------------------
+
+
+def plan(session: Session, source: Source, *, stopping: Callable[[], bool] | None = None) -> Planned:
+    """What a sync of *source* would do. Reads the folder and the database, writes nothing.
+
+    Raises:
+        Stopped: *stopping* said so in the middle of the listing.
+    """
     types = [row[0] for row in session.fetch(load(PACKAGE, "media_types"), (source.source_id,))]
-    current = pipelines([*types, ""], source.collection.parameters)
+    current = pipelines(sorted({*types, ""}), source.collection.parameters)
     known: dict[str, tuple[int, int, int, bool]] = {}
     look_again = set()
-    params = {"source_id": source.source_id, "pipelines": current}
-    for path, size, mtime_ns, inode, settled, doubtful in session.fetch(load(PACKAGE, "known"), params):
+    rows = session.run(lambda connection: applying.known_rows(connection, source.source_id, current))
+    for path, size, mtime_ns, inode, settled, doubtful in rows:
         known[path] = (size, mtime_ns, inode, settled)
         if doubtful:
             look_again.add(path)
+    del rows
     counts = ScanCounts()
-    decided = decide(known, scan(source.root, source.options, counts))
-    return Planned(source, decided, counts, len(known), look_again)
+    decided = decide(known, _listing(scan(source.root, source.options, counts), stopping))
+    return Planned(source, decided, counts, len(known), look_again, pipelines=current)
 
 
-def apply(session: Session, planned: Planned, workflow_id: int, on_page: Callable[[int], None] | None = None) -> int | None:
-    """Apply a plan in pages; the group of the runs it started, None when nothing has to run.
+def _listing(found: Iterator[Entry | Oddity], stopping: Callable[[], bool] | None) -> Iterator[Entry | Oddity]:
+    """The listing, cut short when it has to be; what no row can hold is an oddity."""
+    for number, one in enumerate(found):
+        if stopping is not None and number % STOP_EVERY == 0 and stopping():
+            raise Stopped
+        if len(one.path) * 4 > PATH_BYTES_MAX and len(one.path.encode()) > PATH_BYTES_MAX:
+            name = encode_path(os.fsencode(decode_path(one.path))[:200]) + "…"
+            detail = f"{len(one.path.encode())} bytes; the limit is {PATH_BYTES_MAX}"
+            yield Oddity(f"{name}{hash_of(one.path)}", "failed", "path too long", detail, "Shorten the path.")
+        else:
+            yield one
+
+
+def hash_of(path: str) -> str:
+    """Eight characters that tell one long path from another."""
+    from hashlib import sha256
+
+    return sha256(path.encode()).hexdigest()[:8]
+
+
+def check(planned: Planned, *, allow_mass_delete: bool = False) -> None:
+    """Refuse a plan that would lose most of its source.
 
     Raises:
-        MassDelete: most of the source would be deleted; nothing was applied.
+        MassDelete: most of the source would be deleted, or all of it is gone; nothing was applied.
     """
+    if not allow_mass_delete:
+        check_gone(planned.plan, planned.known)
+        check_mass_delete(planned.plan, planned.known, planned.source.options)
+
+
+# -- apply ------------------------------------------------------------------------------------------------------------
+
+
+def apply(
+    session: Session,
+    planned: Planned,
+    workflow_id: int,
+    on_page: Callable[[int], None] | None = None,
+    *,
+    allow_mass_delete: bool = False,
+    stopping: Callable[[], bool] | None = None,
+) -> int | None:
+    """Apply a plan in pages; the group of the runs it started, None when nothing has to run.
+
+    Cut short by *stopping* it leaves its group unsealed and its bookmark unset (`planned.applied` is False); the next
+    sync takes the remainder.
+
+    Raises:
+        MassDelete: most of the source would be deleted; nothing was applied or written.
+    """
+    check(planned, allow_mass_delete=allow_mass_delete)
     source, decided = planned.source, planned.plan
-    check_mass_delete(decided, planned.known, source.options)
-    sync_id = session.fetch(load(PACKAGE, "sync_begin"), _sync_row(planned))[0][0]
-    for renames in _pages(decided.renamed):
-        session.run(lambda connection, renames=renames: _rename(connection, source, renames))  # type: ignore[misc]
+    sync_id = session.run(lambda connection: _begin(connection, planned))
+    for renames in applying.pages(decided.renamed):
+        session.run(lambda connection, renames=renames: applying.rename(connection, source, renames))  # type: ignore[misc]
     _recheck(session, planned)
-    _put_oddities(session, source, decided.oddities)
+    applying.put_oddities(session, source, decided.oddities)
     group_id = None
-    to_run = planned.to_run
-    if to_run:
-        group_id, _ = groups.open_group(session, workflow_id, label=source.uri)
-        session.fetch(load(PACKAGE, "sync_group"), (group_id, sync_id))
-        for entries in _pages(to_run):
-            session.run(lambda connection, entries=entries: _start(connection, source, group_id, entries))  # type: ignore[misc]
+    if to_run := planned.to_run:
+        group_id = _open_group(session, planned, sync_id, workflow_id)
+        for entries in applying.pages(to_run):
+            if stopping is not None and stopping():
+                return group_id
+            started = session.run(
+                lambda connection, entries=entries: applying.start(  # type: ignore[misc]
+                    connection, source, group_id, entries, planned.pipelines
+                )
+            )
+            planned.started += started.runs
+            planned.busy += started.busy
             groups.wake(session)
             if on_page is not None:
                 on_page(group_id)
         groups.seal(session, group_id)
-    for paths in _pages(decided.deleted):
-        session.run(lambda connection, paths=paths: _delete(connection, source, paths))  # type: ignore[misc]
-    session.fetch(load(PACKAGE, "sync_applied"), (sync_id,))
+    for paths in applying.pages(decided.deleted):
+        session.run(lambda connection, paths=paths: applying.delete(connection, source, paths))  # type: ignore[misc]
+    session.fetch(load(PACKAGE, "sync_applied"), (len(decided.changed), decided.unchanged, sync_id))
+    planned.applied = True
     return group_id
 
 
-def open_groups(session: Session, sources: Sequence[Source]) -> list[int]:
-    """Groups of these sources that are not complete, also those that another ingest started, or one that died."""
-    return [row[0] for row in session.fetch(load(PACKAGE, "open_groups"), ([one.source_id for one in sources],))]
-
-
-def _sync_row(planned: Planned) -> tuple[Any, ...]:
-    decided = planned.plan
+def _begin(connection: Connection, planned: Planned) -> int:
+    decided, source = planned.plan, planned.source
+    body, encoded = json.dumps(asdict(source.options)), encode_path(os.fsencode(source.root))
+    execute(connection, load(PACKAGE, "source_set"), (body, encoded, source.source_id, body, encoded))
     excluded = planned.counts.excluded_files + planned.counts.excluded_directories
-    return (planned.source.source_id, planned.seen, excluded, len(decided.new), len(decided.changed),
-            len(decided.renamed), len(decided.deleted), decided.unchanged)  # fmt: skip
+    row = (source.source_id, planned.seen, excluded, len(decided.new), len(decided.changed), len(decided.renamed),
+           len(decided.deleted), decided.unchanged)  # fmt: skip
+    return int(execute(connection, load(PACKAGE, "sync_begin"), row)[0][0])
 
 
-def _lock(connection: Connection, source: Source) -> None:
-    execute(connection, load(PACKAGE, "source_lock"), (source.source_id,))
-
-
-def _rename(connection: Connection, source: Source, renames: Sequence[Any]) -> None:
-    _lock(connection, source)
-    entries = [rename.entry for rename in renames]
-    columns = (
-        [rename.old for rename in renames],
-        [entry.path for entry in entries],
-        [entry.size for entry in entries],
-        [entry.mtime_ns for entry in entries],
-        [entry.inode for entry in entries],
-        [rename.settled for rename in renames],
-        source.source_id,
-    )
-    execute(connection, load(PACKAGE, "items_rename"), columns)
-
-
-def _start(connection: Connection, source: Source, group_id: int, entries: Sequence[Entry]) -> None:
-    _lock(connection, source)
-    params = {
-        "source_id": source.source_id,
-        "paths": [entry.path for entry in entries],
-        "sizes": [entry.size for entry in entries],
-        "mtimes": [entry.mtime_ns for entry in entries],
-        "inodes": [entry.inode for entry in entries],
-    }
-    item_ids = [row[0] for row in execute(connection, load(PACKAGE, "items_put"), params)]
-    first = groups.add(connection, group_id, [{"item": item_id} for item_id in item_ids])
-    if first is not None:
-        execute(connection, load(PACKAGE, "items_assign"), (first, item_ids))
-
-
-def _delete(connection: Connection, source: Source, paths: Sequence[str]) -> None:
-    _lock(connection, source)
-    rows = execute(connection, load(PACKAGE, "items_delete"), (source.source_id, list(paths)))
-    gone = [document_id for (document_id,) in rows if document_id is not None]
-    pg.remove_unused(connection, source.collection.collection_id, gone)
+def _open_group(session: Session, planned: Planned, sync_id: int, workflow_id: int) -> int:
+    """Open the scan's group. Its key names the scan, so that one which nobody came to use is found by the next."""
+    key = f"leasehold sync {sync_id}"
+    group_id, _ = groups.open_group(session, workflow_id, label=planned.source.uri, idempotency_key=key)
+    session.fetch(load(PACKAGE, "sync_group"), (group_id, sync_id))
+    return group_id
 
 
 def _recheck(session: Session, planned: Planned) -> None:
-    """Read files again that may have been edited in the tick in which they were read, and settle those that were not.
-
-    What is still the same needs no run; it leaves the plan's list.
-    """
+    """What turns out to be the same needs no run; it leaves the plan's list."""
     doubtful = [entry for entry in planned.plan.retry if entry.path in planned.look_again]
-    doubtful += [one.entry for one in planned.plan.renamed if not one.settled and one.old in planned.look_again]
+    doubtful += [one.entry for one in planned.plan.renamed if not one.settled]
     same: set[str] = set()
-    for entries in _pages(doubtful):
-        same |= _recheck_page(session, planned.source, entries)
+    for entries in applying.pages(doubtful):
+        same |= applying.recheck(session, planned.source, entries, planned.pipelines)
     planned.rechecked = len(same)
     left = [entry for entry in planned.plan.retry if entry.path not in same]
     planned.plan.unchanged += len(planned.plan.retry) - len(left)
@@ -239,39 +280,31 @@ def _recheck(session: Session, planned: Planned) -> None:
     ]
 
 
-def _recheck_page(session: Session, source: Source, entries: Sequence[Entry]) -> set[str]:
-    stored = dict(session.fetch(load(PACKAGE, "items_digests"), (source.source_id, [entry.path for entry in entries])))
-    same = []
-    for entry in entries:
-        looked_ns = time.time_ns()
-        try:
-            data, stat = open_item(source.root, entry.path, max_bytes=source.options.max_bytes)
-        except (Vanished, StepError):
-            continue  # its run will say what is wrong with it
-        if hashlib.sha256(data).digest() == stored.get(entry.path):
-            same.append((entry.path, *stat, not is_racy(stat.mtime_ns, looked_ns)))
-    if same:
-        session.fetch(load(PACKAGE, "items_same"), (*map(list, zip(*same, strict=True)), source.source_id))
-    return {row[0] for row in same}
+# -- afterwards -------------------------------------------------------------------------------------------------------
 
 
-def _put_oddities(session: Session, source: Source, oddities: Sequence[Oddity]) -> None:
-    known = set(session.fetch(load(PACKAGE, "oddities"), (source.source_id,)))
-    wanted = {(one.path, one.verdict, one.reason, one.detail, one.remedy) for one in oddities}
-    if known == wanted:
-        return
-
-    def replace(connection: Connection) -> None:
-        _lock(connection, source)
-        execute(connection, load(PACKAGE, "oddities_clear"), (source.source_id,))
-        for page in _pages(sorted(wanted)):
-            columns = [list(column) for column in zip(*page, strict=True)]
-            execute(connection, load(PACKAGE, "oddities_put"), (source.source_id, *columns))
-
-    session.run(replace)
+def open_groups(session: Session, sources: Sequence[Source]) -> list[int]:
+    """Groups of these sources that are not complete, also those that another ingest started, or one that died."""
+    return [row[0] for row in session.fetch(load(PACKAGE, "open_groups"), ([one.source_id for one in sources],))]
 
 
-def _pages(things: Sequence[T], size: int = PAGE) -> Iterator[list[T]]:
-    walker = iter(things)
-    while page := list(islice(walker, size)):
-        yield page
+def seal_abandoned(session: Session, source: Source) -> list[int]:
+    """Seal the groups to which nobody adds any more; they. Only for who has the source's turn: nobody else can know."""
+    found = [row[0] for row in session.fetch(load(PACKAGE, "unsealed_groups"), (source.source_id,))]
+    for group_id in found:
+        groups.seal(session, group_id)
+    return found
+
+
+def worth_another_look(session: Session, source: Source) -> bool:
+    """Whether a scan right now would find more to do: files that changed while they were read, that were away for a
+    moment, or whose run was called off."""
+    for path, why in session.fetch(load(PACKAGE, "unsettled"), (source.source_id, [CHANGED, VANISHED])):
+        if why != VANISHED or _is_there(source, path):
+            return True
+    return False
+
+
+def _is_there(source: Source, path: str) -> bool:
+    root = os.fsencode(source.root)
+    return os.path.lexists(root if source.root.is_file() else os.path.join(root, decode_path(path)))

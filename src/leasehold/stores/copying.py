@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from struct import Struct
 
 SIGNATURE = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
@@ -24,11 +24,16 @@ FLOAT4_OID = 700
 
 def chunk_rows(
     rows: Iterable[tuple[int, int, int, str, int, int, str, array[float]]], *, pgvector: bool
-) -> Iterable[bytes]:
-    """Rows of (collection_id, document_id, ordinal, text, line_start, line_end, heading, vector), one bytes each."""
+) -> Iterator[bytes]:
+    """Rows of (collection_id, document_id, ordinal, text, line_start, line_end, heading, vector), one bytes each.
+
+    The vectors are turned to the order of bytes on the wire in place, so each must be the caller's to give away.
+    """
     vector_field = _pgvector if pgvector else _real_array
     for collection_id, document_id, ordinal, text, line_start, line_end, heading, vector in rows:
         text_bytes, heading_bytes = text.encode(), heading.encode()
+        if sys.byteorder == "little":
+            vector.byteswap()
         yield b"".join(
             (
                 _HEAD.pack(8, 8, collection_id, 8, document_id, 4, ordinal),
@@ -37,24 +42,18 @@ def chunk_rows(
                 _LINES.pack(4, line_start, 4, line_end),
                 _LENGTH.pack(len(heading_bytes)),
                 heading_bytes,
-                vector_field(vector),
+                vector_field(vector.tobytes()),
             )
         )
 
 
-def _big_endian(vector: array[float]) -> array[float]:
-    values = array("f", vector)
-    if sys.byteorder == "little":
-        values.byteswap()
-    return values
+def _pgvector(data: bytes) -> bytes:
+    return _VECTOR.pack(4 + len(data), len(data) // 4, 0) + data
 
 
-def _pgvector(vector: array[float]) -> bytes:
-    data = _big_endian(vector).tobytes()
-    return _VECTOR.pack(4 + len(data), len(vector), 0) + data
-
-
-def _real_array(vector: array[float]) -> bytes:
-    data = _big_endian(vector).tobytes()
-    body = b"".join(b"\x00\x00\x00\x04" + data[at : at + 4] for at in range(0, len(data), 4))
-    return _ARRAY.pack(20 + len(body), 1, 0, FLOAT4_OID, len(vector), 1) + body
+def _real_array(data: bytes) -> bytes:
+    count = len(data) // 4
+    body = bytearray(b"\x00\x00\x00\x04\x00\x00\x00\x00" * count)
+    for byte in range(4):
+        body[4 + byte :: 8] = data[byte::4]
+    return _ARRAY.pack(20 + len(body), 1, 0, FLOAT4_OID, count, 1) + body

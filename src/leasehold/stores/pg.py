@@ -1,13 +1,16 @@
-"""The PostgreSQL store: write and remove documents of a collection, and search it.
+"""The PostgreSQL store: write and remove documents of a collection.
 
-Writing locks the collection's document rows in order before it looks at anything, and removing looks for references
-only after it has locked, so that one run cannot remove what another one is just attaching an item to.
+Every writer first locks the collection's document rows it will touch, in order, the ones it attaches to and the ones it
+leaves, and removing looks for references only after it has locked. So one run cannot remove what another one is just
+attaching an item to, and two runs that swap their documents do not wait for each other.
+
+Not here: searching (`searching`).
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from leasehold.db.session import Connection, Session, execute
@@ -17,35 +20,20 @@ from leasehold.types import Chunk
 
 PACKAGE = "leasehold.stores"
 HEADING_JOINT = " › "
-EXACT_MAX = 100_000
-"""Chunks of a collection up to which vectors are compared one by one (measured: 0.5 ms a thousand); above, an index."""
+COPY_BYTES = 65_536
+"""Rows are sent in pieces of about this size: a call per row costs more than the row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A document as a collection stores it. `vectors[i]` belongs to `chunks[i]`."""
+    """A document as a collection stores it. `vectors` holds all floats; each chunk has an equal part of them."""
 
     collection_id: int
     document_id: int
     recipe: bytes
     title: str
     chunks: Sequence[Chunk]
-    vectors: Sequence[array[float]]
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    document_id: int
-    ordinal: int
-    score: float
-    text: str
-    line_start: int
-    line_end: int
-    heading: str
-    title: str
-    path: str
-    root: str
-    copies: int
+    vectors: array[float]
 
 
 def has_pgvector(session: Session) -> bool:
@@ -53,26 +41,23 @@ def has_pgvector(session: Session) -> bool:
     return bool(session.fetch(load(PACKAGE, "has_pgvector"))[0][0])
 
 
-def write(connection: Connection, documents: Sequence[Stored], *, pgvector: bool) -> int:
+def write(
+    connection: Connection,
+    documents: Sequence[Stored],
+    *,
+    pgvector: bool,
+    leaving: Mapping[int, Sequence[int]] | None = None,
+) -> int:
     """Within the caller's transaction: store *documents*; how many chunks were written.
 
     A document that is stored under the same recipe already is left as it is; its row is locked all the same.
+
+    Args:
+        leaving: documents by collection that the caller will ask to remove afterwards; locked with the others.
     """
     ordered = sorted({(one.collection_id, one.document_id): one for one in documents}.items())
-    fresh = {
-        (collection_id, document_id)
-        for collection_id, document_id in execute(
-            connection,
-            load(PACKAGE, "upsert_documents"),
-            (
-                [one.collection_id for _, one in ordered],
-                [one.document_id for _, one in ordered],
-                [one.recipe for _, one in ordered],
-                [len(one.chunks) for _, one in ordered],
-                [one.title for _, one in ordered],
-            ),
-        )
-    }
+    _lock(connection, [key for key, _ in ordered], leaving or {})
+    fresh = _announce(connection, [one for _, one in ordered])
     writing = [one for key, one in ordered if key in fresh]
     if not writing:
         return 0
@@ -81,58 +66,51 @@ def write(connection: Connection, documents: Sequence[Stored], *, pgvector: bool
         load(PACKAGE, "delete_chunks"),
         ([one.collection_id for one in writing], [one.document_id for one in writing]),
     )
-    rows = (
-        (one.collection_id, one.document_id, ordinal, chunk.text, chunk.line_start, chunk.line_end,
-         HEADING_JOINT.join(chunk.heading), vector)
-        for one in writing
-        for ordinal, (chunk, vector) in enumerate(zip(one.chunks, one.vectors, strict=True))
-    )  # fmt: skip
-    with connection.cursor() as cursor, cursor.copy(load(PACKAGE, "copy_chunks")) as copy:  # type: ignore[arg-type]
-        copy.write(SIGNATURE)
-        for row in chunk_rows(rows, pgvector=pgvector):
-            copy.write(row)
-        copy.write(TRAILER)
+    with connection.cursor() as cursor, cursor.copy(load(PACKAGE, "copy_chunks")) as copy:
+        buffer = bytearray(SIGNATURE)
+        for row in chunk_rows(_rows(writing), pgvector=pgvector):
+            buffer += row
+            if len(buffer) > COPY_BYTES:
+                copy.write(bytes(buffer))
+                buffer.clear()
+        copy.write(bytes(buffer) + TRAILER)
     return sum(len(one.chunks) for one in writing)
+
+
+def _lock(connection: Connection, keys: Sequence[tuple[int, int]], leaving: Mapping[int, Sequence[int]]) -> None:
+    wanted = sorted({*keys, *((collection, one) for collection, ids in leaving.items() for one in ids)})
+    if wanted:
+        params = ([collection for collection, _ in wanted], [document for _, document in wanted])
+        execute(connection, load(PACKAGE, "lock_documents"), params)
+
+
+def _announce(connection: Connection, documents: Sequence[Stored]) -> set[tuple[int, int]]:
+    if not documents:
+        return set()
+    columns = (
+        [one.collection_id for one in documents],
+        [one.document_id for one in documents],
+        [one.recipe for one in documents],
+        [len(one.chunks) for one in documents],
+        [one.title for one in documents],
+    )
+    return set(execute(connection, load(PACKAGE, "upsert_documents"), columns))
+
+
+def _rows(
+    documents: Sequence[Stored],
+) -> Iterator[tuple[int, int, int, str, int, int, str, array[float]]]:
+    for one in documents:
+        width = len(one.vectors) // len(one.chunks)
+        for ordinal, chunk in enumerate(one.chunks):
+            yield (one.collection_id, one.document_id, ordinal, chunk.text, chunk.line_start, chunk.line_end,
+                   HEADING_JOINT.join(chunk.heading), one.vectors[ordinal * width : (ordinal + 1) * width])  # fmt: skip
 
 
 def remove_unused(connection: Connection, collection_id: int, document_ids: Sequence[int]) -> int:
     """Within the caller's transaction: remove those documents that no item of the collection's sources has any more."""
     if not document_ids:
         return 0
-    params = (collection_id, sorted(set(document_ids)))
-    execute(connection, load(PACKAGE, "lock_documents"), params)
-    return len(execute(connection, load(PACKAGE, "remove_unused"), params))
-
-
-def search(
-    session: Session, collection_id: int, question: str, vector: array[float], *, limit: int, pgvector: bool
-) -> list[Hit]:
-    """The best *limit* chunks by vectors and words together (reciprocal rank fusion), best first.
-
-    Source: reciprocal rank fusion with k = 60 is Cormack, Clarke and Buettcher, SIGIR 2009.
-    """
-    statement = load(PACKAGE, "search" if pgvector else "search_exact")
-    if pgvector and _has_index(session, collection_id):  # the index is on the vector with its width
-        statement = statement.replace("c.embedding <=>", f"c.embedding::vector({len(vector)}) <=>")
-    numbers = ",".join(f"{value:.7g}" for value in vector)
-    literal = f"[{numbers}]" if pgvector else f"{{{numbers}}}"
-    rows = session.fetch(
-        statement,
-        {"collection_id": collection_id, "question": question, "vector": literal, "limit": limit, "pool": limit * 5 + 20},
-    )
-    return [Hit(*row) for row in rows]
-
-
-def ensure_vector_index(session: Session, collection_id: int, dimensions: int) -> bool:
-    """Build the collection's vector index if it has grown past exact search and has none; True if it was built."""
-    if not has_pgvector(session) or _has_index(session, collection_id):
-        return False
-    if not session.fetch(load(PACKAGE, "is_large"), (collection_id, EXACT_MAX))[0][0]:
-        return False
-    statement = load(PACKAGE, "create_vector_index")
-    session.connection.execute(statement.format(collection_id=int(collection_id), dimensions=int(dimensions)).encode())
-    return True
-
-
-def _has_index(session: Session, collection_id: int) -> bool:
-    return bool(session.fetch(load(PACKAGE, "has_vector_index"), (f"chunk_vector_{collection_id}_ix",))[0][0])
+    ids = sorted(set(document_ids))
+    _lock(connection, [], {collection_id: ids})
+    return len(execute(connection, load(PACKAGE, "remove_unused"), (collection_id, ids)))

@@ -20,19 +20,25 @@ from leasehold.db.session import Session
 from leasehold.db.statements import load
 from leasehold.db.target import Target
 from leasehold.documents import sync
+from leasehold.documents.account import SourceAccount
 from leasehold.documents.kinds import WORKFLOW
 from leasehold.documents.recipes import Parameters
-from leasehold.documents.sync import Planned, Source
+from leasehold.documents.sync import Planned, Source, Stopped
+from leasehold.documents.turns import turn
+from leasehold.errors import LeaseholdError, MassDelete, Refused
 from leasehold.kernel import checks, groups
 from leasehold.kernel.steps import step_name
 from leasehold.options import LeaseOptions, SourceOptions
-from leasehold.stores import pg
+from leasehold.sources.paths import canonical_root
+from leasehold.stores import searching
 from leasehold.worker.documents import FACTORY
 from leasehold.worker.keeper import Happening, Keeper, KeeperConfig
 
 PACKAGE = "leasehold.documents"
 LOOK_EVERY_S = 0.25
+TURN_EVERY_S = 0.1
 PASSES_MAX = 3
+"""Looks at the folders. What still changes while it is read by then is left to the next ingest, which says so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +48,7 @@ class IngestConfig:
     Args:
         workers: documents worked at once, spread over the processes.
         timeout_s: time box for all of it; None: until done.
+        allow_mass_delete: also apply a scan that would delete most of its source.
     """
 
     target: Target
@@ -54,6 +61,7 @@ class IngestConfig:
     workers: int = 4
     timeout_s: float | None = None
     step_timeout_s: float = 120.0
+    allow_mass_delete: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +79,11 @@ class Progress:
 
 @dataclass(slots=True)
 class Report:
-    """How an ingest ended. `outcome` is complete, failed, partial or interrupted."""
+    """How an ingest ended. `outcome` is complete, failed, partial or interrupted.
+
+    Each file counts once, however many looks it took: seen = new + changed + renamed + retried + unchanged + oddities +
+    sheltered (known, but nothing could be learnt of it now); `rechecked` of the unchanged had to be read to know.
+    """
 
     outcome: str = "complete"
     elapsed_s: float = 0.0
@@ -82,17 +94,19 @@ class Report:
     renamed: int = 0
     deleted: int = 0
     unchanged: int = 0
+    retried: int = 0
     rechecked: int = 0
+    sheltered: int = 0
     runs: int = 0
+    passes: int = 0
     computed: dict[str, int] = field(default_factory=dict)
     verdicts: dict[str, dict[str, int]] = field(default_factory=dict)
     """state -> reason -> items, over all sources; the reason of stored and pending is ''."""
     redone: list[dict[str, Any]] = field(default_factory=list)
     """Steps that were given back by a dead or stopped worker and done again: step, why, charged."""
     refused: int = 0
+    """Late writes that were refused while this ingest ran, its own and others'."""
     groups: list[int] = field(default_factory=list)
-    stored_now: int = 0
-    """Of the stored items, those that runs of this ingest's groups stored; the rest were unchanged."""
 
     def count(self, state: str) -> int:
         return sum(self.verdicts.get(state, {}).values())
@@ -110,21 +124,21 @@ class Ingest:
         on_planned: Callable[[Planned], None] | None = None,
     ) -> None:
         self.config = config
+        self.report = Report()
+        """Filled in when `run` ends, also when it raises."""
+        self.keeper: Keeper | None = None
         self._on_progress = on_progress or (lambda progress: None)
         self._on_happening = on_happening or (lambda happening: None)
         self._on_planned = on_planned or (lambda planned: None)
         self._stop = threading.Event()
         self._session = Session(config.target, application_name="leasehold ingest", patience_s=60.0)
-        self._watch_session = Session(config.target, application_name="leasehold progress", patience_s=60.0)
-        self._report = Report()
         self._sources: list[Source] = []
+        self._accounts: dict[int, SourceAccount] = {}
+        self._refusals: dict[int, MassDelete] = {}
         self._groups: set[int] = set()
-        self.keeper: Keeper | None = None
+        self._busy = False
+        self._refused_before = 0
         self._began = time.monotonic()
-
-    @property
-    def source_ids(self) -> list[int]:
-        return [source.source_id for source in self._sources]
 
     def stop(self) -> None:
         self._stop.set()
@@ -135,53 +149,106 @@ class Ingest:
             self.keeper.stop_now()
 
     def run(self) -> Report:
-        """Plan, apply, work, wait; everything the sources hold has a verdict when the outcome is complete."""
+        """Plan, apply, work, wait; everything the sources hold has a verdict when the outcome is complete.
+
+        Raises:
+            UsageError: one of the paths cannot be opened; nothing was done.
+            MassDelete: a source would lose most of what is known of it; that source was left as it is, the others are
+                done first.
+            Refused: another ingest changed the collection's parameters meanwhile; its word is the last.
+        """
         try:
             self._open()
-            for _ in range(PASSES_MAX):
-                self._sync_all()
-                if self._wait() or not self._unread():
-                    break
+            while self._pass():
+                pass
+            self._stop_keeper()
+            self._finish()
+            self._close()
         finally:
-            if self.keeper is not None:
-                self.keeper.stop(10.0 if not self._stop.is_set() else 5.0)
-        return self._close()
+            self._stop_keeper()
+            self._session.close()
+        if self._refusals:
+            raise next(iter(self._refusals.values()))
+        return self.report
+
+    def _pass(self) -> bool:
+        """One look at all sources, and the work it gives; True if another look is worth it."""
+        self.report.passes += 1
+        self._busy = False
+        for source in self._sources:
+            if not self._sync(source):
+                return False
+        if self._wait():
+            return False
+        self._check_parameters()
+        again = self._busy or any(sync.worth_another_look(self._session, one) for one in self._sources)
+        if again and self.report.passes >= PASSES_MAX:
+            self.report.outcome = "partial"
+            return False
+        return again
 
     # -- sync ---------------------------------------------------------------------------------------------------------
 
     def _open(self) -> None:
         config, session = self.config, self._session
-        kinds = groups.chain(*WORKFLOW)
-        self._workflow = groups.register(session, "documents", kinds)
+        roots = dict.fromkeys(canonical_root(path) for path in config.paths)  # before anything is written
+        self._refused_before = sum(checks.refusals(session).values())
+        self._workflow = groups.register(session, "documents", groups.chain(*WORKFLOW))
         collection = sync.open_collection(session, config.collection, config.parameters)
-        self._sources = [sync.open_source(session, collection, path, config.options) for path in config.paths]
+        self._sources = [sync.open_source(session, collection, root, config.options) for root in roots]
+        self._accounts = {source.source_id: SourceAccount() for source in self._sources}
 
-    def _sync_all(self) -> None:
-        for source in self._sources:
-            planned = sync.plan(self._session, source)
-            self._on_planned(planned)
-            if sync.open_groups(self._session, [source]) or planned.to_run:
-                self._start_keeper()
-            group_id = sync.apply(self._session, planned, self._workflow, self._started)
-            self._add_up(planned, group_id)
+    def _sync(self, source: Source) -> bool:
+        """Plan and apply one source, when it is its turn; False if it was cut short."""
+        if source.source_id in self._refusals:
+            return True
+        while True:
+            with turn(self.config.target, f"sync of source {source.source_id}") as mine:
+                if mine:
+                    return self._plan_and_apply(source)
+            if self._cut_short(TURN_EVERY_S):
+                return False
 
-    def _started(self, group_id: int) -> None:
-        self._groups.add(group_id)
+    def _plan_and_apply(self, source: Source) -> bool:
+        self._groups.update(sync.seal_abandoned(self._session, source))
+        try:
+            planned = sync.plan(self._session, source, stopping=self._stopping)
+        except Stopped:
+            return not self._cut_short(0.0)
+        self._on_planned(planned)
+        try:
+            sync.check(planned, allow_mass_delete=self.config.allow_mass_delete)
+        except MassDelete as refusal:
+            refusal.context["source"] = source.uri
+            self._refusals[source.source_id] = refusal
+            return True
+        if planned.to_run or sync.open_groups(self._session, [source]):
+            self._start_keeper()
+        sync.apply(
+            self._session,
+            planned,
+            self._workflow,
+            self._groups.add,
+            allow_mass_delete=self.config.allow_mass_delete,
+            stopping=self._stopping,
+        )
+        self._busy = self._busy or planned.busy > 0
+        self._accounts[source.source_id].add(planned)
+        return planned.applied or not self._cut_short(0.0)
 
-    def _add_up(self, planned: Planned, group_id: int | None) -> None:
-        report, decided = self._report, planned.plan
-        first = group_id is not None and group_id not in report.groups
-        report.seen = max(report.seen, 0) + (planned.seen if not report.groups or first else 0)
-        report.excluded += planned.counts.excluded_files + planned.counts.excluded_directories
-        report.new += len(decided.new)
-        report.changed += len(decided.changed)
-        report.renamed += len(decided.renamed)
-        report.deleted += len(decided.deleted)
-        report.unchanged += decided.unchanged
-        report.rechecked += planned.rechecked
-        report.runs += len(planned.to_run)
-        if group_id is not None:
-            report.groups.append(group_id)
+    def _stopping(self) -> bool:
+        return self._stop.is_set() or self._is_late()
+
+    def _check_parameters(self) -> None:
+        if not self._sources:
+            return
+        mine = self._sources[0].collection
+        if sync.find_collection(self._session, mine.name).parameters != mine.parameters:
+            raise Refused(
+                "Another ingest has given the collection other parameters meanwhile.",
+                remedy="Agree on one set of parameters, then run ingest again.",
+                collection=mine.name,
+            )
 
     def _start_keeper(self) -> None:
         if self.keeper is not None:
@@ -202,11 +269,15 @@ class Ingest:
         )
         self.keeper.start()
 
+    def _stop_keeper(self) -> None:
+        if self.keeper is not None:
+            self.keeper.stop(10.0 if not self._stop.is_set() else 5.0)
+
     def _happened(self, happening: Happening) -> None:
         for step_id in happening.steps:
-            self._report.redone.append({"step": step_name(step_id), "why": happening.detail, "charged": False})
+            self.report.redone.append({"step": step_name(step_id), "why": happening.detail, "charged": False})
         if happening.charged is not None:
-            self._report.redone.append(
+            self.report.redone.append(
                 {"step": step_name(happening.charged), "why": happening.detail, "charged": True}
             )
         self._on_happening(happening)
@@ -216,38 +287,48 @@ class Ingest:
     def _wait(self) -> bool:
         """Until the sources' groups have ended; True if it was cut short."""
         open_groups = self._open_groups()
-        cost_s = 0.0
         while open_groups:
             began = time.monotonic()
-            ended = self._look(open_groups)
+            if self._look(open_groups):
+                self._complete(open_groups)
             cost_s = time.monotonic() - began
-            if ended:
-                for group_id in open_groups:
-                    groups.seal(self._watch_session, group_id)
-                open_groups = self._open_groups()
-                continue
-            if self._cut_short(max(LOOK_EVERY_S, cost_s * 4)):
+            open_groups = self._open_groups()
+            if open_groups and self._cut_short(max(LOOK_EVERY_S, cost_s * 4)):
                 return True
-        return self._stop.is_set()
+        return self._cut_short(0.0)
 
     def _open_groups(self) -> list[int]:
-        found = sync.open_groups(self._watch_session, self._sources)
+        found = sync.open_groups(self._session, self._sources)
         self._groups.update(found)
         return found
 
-    def _cut_short(self, pause_s: float) -> bool:
+    def _complete(self, open_groups: list[int]) -> None:
+        """Count what has ended; seal what an ingest that died has left open (one that lives has its turn)."""
+        for group_id in open_groups:
+            groups.fold(self._session, group_id)
+        for source in self._sources:
+            with turn(self.config.target, f"sync of source {source.source_id}") as mine:
+                if mine:
+                    sync.seal_abandoned(self._session, source)
+
+    def _is_late(self) -> bool:
         timeout_s = self.config.timeout_s
-        if timeout_s is not None and time.monotonic() - self._began > timeout_s:
-            self._report.outcome = "partial"
+        return timeout_s is not None and time.monotonic() - self._began > timeout_s
+
+    def _cut_short(self, pause_s: float) -> bool:
+        if self._is_late():
+            self.report.outcome = "partial"
             return True
         if self._stop.wait(pause_s):
-            self._report.outcome = "interrupted"
+            self.report.outcome = "interrupted"
             return True
+        if self.keeper is not None and not self.keeper.alive:
+            raise LeaseholdError("The workers' keeper has failed.", remedy="Read the log above; run ingest again.")
         return False
 
     def _look(self, open_groups: list[int]) -> bool:
         """Tell the listener how far it is; True when every run of these groups has ended."""
-        states = [state for group_id in open_groups if (state := groups.state(self._watch_session, group_id))]
+        states = [state for group_id in open_groups if (state := groups.state(self._session, group_id))]
         added, ended = sum(one.added for one in states), sum(one.ended for one in states)
         self._on_progress(
             Progress(
@@ -265,40 +346,47 @@ class Ingest:
     def _kinds(self, open_groups: list[int], added: int) -> dict[str, tuple[int, int, int]]:
         waiting = dict.fromkeys(WORKFLOW, 0)
         leased = dict.fromkeys(WORKFLOW, 0)
-        for kind, state, n in self._watch_session.fetch(load(PACKAGE, "progress"), (open_groups,)):
+        for kind, state, n in self._session.fetch(load(PACKAGE, "progress"), (open_groups,)):
             waiting[kind] = waiting.get(kind, 0) + n
             if state == "leased":
                 leased[kind] = n
         return {kind: (max(0, added - waiting[kind]), added, leased[kind]) for kind in WORKFLOW}
 
-    def _unread(self) -> bool:
-        """Whether files changed while they were read, so that another look at the folder is worth it."""
-        rows = self._session.fetch(load(PACKAGE, "verdicts"), {"sources": [one.source_id for one in self._sources]})
-        return any(state == "skipped" and reason == "changed while it was read" for _, state, reason, _ in rows)
-
     # -- the end ------------------------------------------------------------------------------------------------------
 
-    def _close(self) -> Report:
-        report, session = self._report, self._session
-        if report.outcome == "complete" and report.runs:
-            for source in self._sources[:1]:
-                pg.ensure_vector_index(
-                    session, source.collection.collection_id, source.collection.parameters.dimensions
+    def _finish(self) -> None:
+        """The vector index, once the collection is large enough; it takes minutes, and one process makes it."""
+        if self.report.outcome != "complete" or not any(one.runs for one in self._accounts.values()):
+            return
+        collection = self._sources[0].collection
+        with turn(self.config.target, f"vector index of collection {collection.collection_id}") as mine:
+            if mine:
+                searching.ensure_vector_index(
+                    self._session, collection.collection_id, collection.parameters.dimensions
                 )
-        for _, state, reason, n in session.fetch(
-            load(PACKAGE, "verdicts"), {"sources": [one.source_id for one in self._sources]}
-        ):
+
+    def _close(self) -> None:
+        report, session = self.report, self._session
+        for account in self._accounts.values():
+            report.seen += account.seen
+            report.excluded += account.excluded
+            report.new += account.count("new")
+            report.changed += account.count("changed")
+            report.renamed += account.count("renamed")
+            report.retried += account.count("retried")
+            report.deleted += len(account.deleted)
+            report.unchanged += account.unchanged
+            report.rechecked += account.rechecked
+            report.sheltered += account.sheltered
+            report.runs += account.runs
+        for _, state, reason, n in session.fetch(load(PACKAGE, "verdicts"), {"sources": list(self._accounts)}):
             by_reason = report.verdicts.setdefault(state, {})
             by_reason[reason or ""] = by_reason.get(reason or "", 0) + n
         report.groups = sorted(self._groups)
         report.computed = dict(session.fetch(load(PACKAGE, "computed"), (report.groups,))) if report.groups else {}
-        report.stored_now = session.fetch(load(PACKAGE, "stored_by"), (self.source_ids, report.groups))[0][0]
-        report.refused = sum(checks.refusals(session).values())
+        report.refused = sum(checks.refusals(session).values()) - self._refused_before
         if report.outcome == "complete" and report.count("failed"):
             report.outcome = "failed"
-        elif report.outcome == "complete" and report.count("pending"):
+        elif report.outcome == "complete" and (report.count("pending") or report.count("cancelled")):
             report.outcome = "partial"
         report.elapsed_s = time.monotonic() - self._began
-        session.close()
-        self._watch_session.close()
-        return report

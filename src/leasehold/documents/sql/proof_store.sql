@@ -9,7 +9,8 @@ with counted as (
      group by d.collection_id, d.document_id, d.chunks
 )
 select 'chunks are missing' as rule,
-       (select min(i.path) from leasehold.item i where i.document_id = n.document_id) as path,
+       (select min(i.path) from leasehold.item i join leasehold.source s using (source_id)
+         where i.document_id = n.document_id and s.collection_id = n.collection_id) as path,
        format('document %%s should have %%s chunks and has %%s', n.document_id, n.said, n.found) as found
   from counted n where n.found <> n.said or n.last <> n.said - 1
 union all

@@ -1,4 +1,3 @@
 insert into leasehold.source (collection_id, kind, uri, root, options, created_at)
 values (%s, 'folder', %s, %s, %s::jsonb, leasehold.now())
-on conflict (collection_id, uri) do update set options = excluded.options, root = excluded.root
-returning source_id
+on conflict (collection_id, uri) do nothing

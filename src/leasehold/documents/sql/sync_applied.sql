@@ -1,1 +1,1 @@
-update leasehold.sync set applied_at = leasehold.now() where sync_id = %s
+update leasehold.sync set applied_at = leasehold.now(), changed = %s, unchanged = %s where sync_id = %s

@@ -1,2 +1,3 @@
 select from leasehold.collection_document d
- where d.collection_id = %s and d.document_id = any (%s::bigint[]) order by d.document_id for update
+  join unnest(%s::bigint[], %s::bigint[]) u(collection_id, document_id) using (collection_id, document_id)
+ order by d.collection_id, d.document_id for update of d

@@ -1,12 +1,13 @@
 -- Hybrid search: the nearest vectors and the best word matches, fused by reciprocal rank; one row per chunk.
 with asked as (
-    select (select string_agg(quote_literal(lexeme), ' | ') from unnest(to_tsvector('english', %(question)s)))::tsquery
-           as words
+    select string_agg('''' || replace(replace(w.lexeme, '\', '\\'), '''', '''''') || '''', ' | ')::tsquery as words
+      from (select u.lexeme from unnest(to_tsvector('english', %(question)s)) u
+             order by u.positions[1], u.lexeme limit %(words_max)s) w
 ), by_vector as (
     select v.document_id, v.ordinal, row_number() over (order by v.distance) as rank
       from (select c.document_id, c.ordinal, c.embedding <=> %(vector)s::vector as distance
               from leasehold.chunk c
-             where c.collection_id = %(collection_id)s
+             where c.collection_id = %(collection_id)s /* by vector */
              order by c.embedding <=> %(vector)s::vector limit %(pool)s) v
      where v.distance < 1
 ), by_words as (

@@ -1,12 +1,14 @@
--- Hybrid search without pgvector: every vector compared, exact and slow; the nearest and the best word matches, fused by reciprocal rank; one row per chunk.
+-- Hybrid search without pgvector: every vector compared, exact and slow; the nearest and the best word matches, fused
+-- by reciprocal rank; one row per chunk.
 with asked as (
-    select (select string_agg(quote_literal(lexeme), ' | ') from unnest(to_tsvector('english', %(question)s)))::tsquery
-           as words
+    select string_agg('''' || replace(replace(w.lexeme, '\', '\\'), '''', '''''') || '''', ' | ')::tsquery as words
+      from (select u.lexeme from unnest(to_tsvector('english', %(question)s)) u
+             order by u.positions[1], u.lexeme limit %(words_max)s) w
 ), by_vector as (
     select v.document_id, v.ordinal, row_number() over (order by v.distance) as rank
       from (select c.document_id, c.ordinal, 1 - (select sum(x.a * x.b) from unnest(c.embedding, %(vector)s::real[]) x(a, b)) as distance
               from leasehold.chunk c
-             where c.collection_id = %(collection_id)s
+             where c.collection_id = %(collection_id)s /* by vector */
              order by distance limit %(pool)s) v
      where v.distance < 1
 ), by_words as (

@@ -1,0 +1,197 @@
+"""Parse, chunk and embed: steps whose result is an artifact under its recipe.
+
+A result that exists is used; one that somebody computes right now is waited for; else the recipe is claimed, computed,
+and saved in the transaction in which the step's end is accepted. Two runs never compute one recipe at once.
+
+What a step makes of its input is a plain function (`steps`); here is only what surrounds it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from leasehold.artifacts import coding, database
+from leasehold.artifacts.database import Artifact, artifact
+from leasehold.db.session import Connection
+from leasehold.documents.inputs import Inputs
+from leasehold.documents.rows import ItemRow, page_items
+from leasehold.documents.skips import CHANGED, NO_TEXT, SUPERSEDED, Unread, write_skipped
+from leasehold.kernel import claims
+from leasehold.sources.folder import Vanished, open_item
+from leasehold.steps.chunking import chunk
+from leasehold.steps.embedding import HashingEmbedder
+from leasehold.steps.reading import read
+from leasehold.types import Chunk, Done, Outcome, Skip, Snooze, StepError, StepLease
+
+WAIT_S = 1.0
+"""How long a step waits for a recipe that somebody else computes, if it is not woken sooner."""
+OUTCOME_BYTES = 500
+TEXTS_AT_ONCE = 256
+"""Chunks embedded at once: their texts and vectors are held beside the artifact that is being written."""
+
+Yield = tuple[int, Outcome, int]
+RecipeOf = Callable[[ItemRow], bytes]
+Compute = Callable[[ItemRow, Callable[[], bytes]], bytes | bytearray | Skip]
+"""What a step makes of an item and its input (read when it is called for)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A step whose result is an artifact: its name, the names of result and input (None: the file), how it is made."""
+
+    name: str
+    recipe: RecipeOf
+    input: RecipeOf | None
+    compute: Compute
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """A result under its recipe; `artifact` is None when it existed already."""
+
+    work: str
+    recipe: bytes
+    artifact: Artifact | None
+
+
+# -- the steps --------------------------------------------------------------------------------------------------------
+
+
+def parse_page(context: Any, leases: Sequence[StepLease]) -> Iterator[Yield]:
+    return _recipe_page(context, leases, Work("parse", lambda item: item.recipes().parse, None, _parse))
+
+
+def _parse(item: ItemRow, _: Callable[[], bytes]) -> bytes | Skip:
+    try:
+        data, _stat = open_item(item.root, item.path, max_bytes=item.max_bytes)
+    except Vanished as vanished:
+        return Unread(vanished.reason, vanished.detail, item, settled=False)
+    if hashlib.sha256(data).digest() != item.sha256:
+        return Unread(CHANGED, "the next ingest reads it again", item, item.media_type, settled=False)
+    parsed = read(data, media_type=item.media_type or "", name=item.name)
+    del data
+    if not any(block.text.strip() for block in parsed.blocks):
+        return Unread(NO_TEXT, item.media_type or "", item, item.media_type)
+    return coding.parsed_to_bytes(parsed)
+
+
+def chunk_page(context: Any, leases: Sequence[StepLease]) -> Iterator[Yield]:
+    work = Work("chunk", lambda item: item.recipes().chunk, lambda item: item.recipes().parse, _chunk)
+    return _recipe_page(context, leases, work)
+
+
+def _chunk(item: ItemRow, parsed_bytes: Callable[[], bytes]) -> bytes | Skip:
+    parsed = coding.parsed_from_bytes(parsed_bytes())
+    chunks = chunk(parsed, size=item.parameters.chunk.size, overlap=item.parameters.chunk.overlap)
+    if not chunks:
+        return Unread(NO_TEXT, item.media_type or "", item, item.media_type)
+    title = parsed.title
+    del parsed
+    return coding.chunks_to_bytes(title, chunks)
+
+
+def embed_page(context: Any, leases: Sequence[StepLease], embedder: HashingEmbedder) -> Iterator[Yield]:
+    def compute(_: ItemRow, chunk_bytes: Callable[[], bytes]) -> bytearray | Skip:
+        chunks = coding.chunks_from_bytes(chunk_bytes())[1]
+        vectors = coding.VectorsWriter()
+        for start in range(0, len(chunks), TEXTS_AT_ONCE):
+            vectors.add(embedder.embed([embedded_text(one) for one in chunks[start : start + TEXTS_AT_ONCE]]))
+        return vectors.content()
+
+    work = Work("embed", lambda item: item.recipes().embed, lambda item: item.recipes().chunk, compute)
+    return _recipe_page(context, leases, work)
+
+
+def embedded_text(one: Chunk) -> str:
+    """What stands for a chunk in its vector: its headings say what it is about, its text says the rest."""
+    return f"{' '.join(one.heading)}\n{one.text}" if one.heading else one.text
+
+
+# -- what surrounds them ----------------------------------------------------------------------------------------------
+
+
+def _recipe_page(context: Any, leases: Sequence[StepLease], work: Work) -> Iterator[Yield]:
+    """Run one page of a step whose result is an artifact."""
+    items = page_items(context.session, [lease.run_id for lease in leases])
+    known = [items.get(lease.run_id) for lease in leases]
+    order = [item for item in known if item is not None and item.sha256 is not None]
+    pairs = zip(known, leases, strict=True)
+    wanted = [(work.recipe(item), lease.token) for item, lease in pairs if item is not None and item.sha256 is not None]
+    claimed, existing = _claim(context, work.name, wanted)
+    inputs = Inputs(context.session, [work.input(item) for item in order] if work.input else [])
+    here: dict[bytes, Outcome] = {}
+    for index, (item, lease) in enumerate(zip(known, leases, strict=True)):
+        if item is None or item.sha256 is None:
+            yield index, Skip(SUPERSEDED), OUTCOME_BYTES
+            continue
+        recipe = work.recipe(item)
+        if recipe in existing:
+            yield index, Done(Computed(work.name, recipe, None)), OUTCOME_BYTES
+        elif recipe in here:
+            yield index, _same(here[recipe], item), OUTCOME_BYTES
+        elif not claimed[recipe]:
+            yield index, Snooze(WAIT_S, f"another run has its {work.name}", recipe), OUTCOME_BYTES
+        else:
+            context.begin(lease)
+            outcome, weight = _computed(lease, item, work, recipe, inputs)
+            here[recipe] = _light(outcome)
+            yield index, outcome, weight
+            del outcome
+
+
+def _claim(context: Any, work: str, wanted: Sequence[tuple[bytes, int]]) -> tuple[dict[bytes, bool], set[bytes]]:
+    """Claim the recipes that do not exist, then look again: the result of a maker that has just committed is seen."""
+    recipes = sorted({recipe for recipe, _ in wanted})
+    if not recipes:
+        return {}, set()
+
+    def claim(connection: Connection) -> tuple[dict[bytes, bool], set[bytes]]:
+        existing = set(database.sizes(connection, recipes))
+        pairs = [(recipe, token) for recipe, token in wanted if recipe not in existing]
+        if not pairs:
+            return {}, existing
+        won = claims.take(connection, work, pairs)
+        existing |= set(database.sizes(connection, [recipe for recipe, _ in pairs]))
+        return {recipe: one for (recipe, _), one in zip(pairs, won, strict=True)}, existing
+
+    answer: tuple[dict[bytes, bool], set[bytes]] = context.session.run(claim)
+    return answer
+
+
+def _computed(lease: StepLease, item: ItemRow, work: Work, recipe: bytes, inputs: Inputs) -> tuple[Outcome, int]:
+    try:
+        result = work.compute(item, lambda: inputs.take(work.input(item)) if work.input else b"")
+    except StepError as error:
+        return error, OUTCOME_BYTES
+    if isinstance(result, Skip):
+        return result, OUTCOME_BYTES
+    made = artifact(recipe, work.name, result, lease.step_id)
+    return Done(Computed(work.name, recipe, made)), len(made.content)
+
+
+def _light(outcome: Outcome) -> Outcome:
+    """What a second item with the same content is told: the same, without carrying the result again."""
+    if isinstance(outcome, Done):
+        return Done(replace(outcome.result, artifact=None))
+    return outcome
+
+
+def _same(outcome: Outcome, item: ItemRow) -> Outcome:
+    if not isinstance(outcome, Unread):
+        return outcome
+    if outcome.settled:  # the content is to blame, and it is this item's content too
+        return replace(outcome, item=item)
+    return Snooze(0.0, "read by itself")  # the other item's file vanished or changed; this one's may be as it was
+
+
+def write_computed(connection: Connection, ended: Sequence[tuple[StepLease, Outcome]]) -> None:
+    """Effects of parse, chunk and embed: save results, give the claims back and wake who waits for them."""
+    computed = [(lease, outcome.result) for lease, outcome in ended if isinstance(outcome, Done)]
+    write_skipped(connection, ended)
+    database.save(connection, [one.artifact for _, one in computed if one.artifact is not None])
+    made = [(one.recipe, lease.token) for lease, one in computed if one.artifact is not None]
+    if made:
+        claims.give_back(connection, computed[0][1].work, made)

@@ -1,0 +1,41 @@
+"""Turns: one process at a time applies a source, or builds an index; the others do something else and ask again.
+
+A turn is a transaction that holds an advisory lock and nothing more. When its process dies the server ends it, so there
+is nothing to clean up, and it passes a pooler in transaction mode. Losing the connection loses the turn: what is done
+in a turn must stay right without it (rows are locked by who writes them), so a turn saves work and settles who may say
+that a group has got all its runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import psycopg
+
+from leasehold.db.session import Session, execute
+from leasehold.db.statements import load
+from leasehold.db.target import Target
+from leasehold.documents.rows import PACKAGE
+
+
+@contextlib.contextmanager
+def turn(target: Target, name: str) -> Iterator[bool]:
+    """Whether this process has the turn *name*, for as long as the block runs. Never waits.
+
+    Raises:
+        DatabaseUnavailable: no connection could be made.
+    """
+    with Session(target, application_name="leasehold turn", patience_s=60.0) as session:
+        session.run(lambda connection: None)
+        connection = session.connection
+        connection.autocommit = False
+        try:
+            mine = bool(execute(connection, load(PACKAGE, "turn_take"), (name,))[0][0])
+        except psycopg.OperationalError:
+            mine = False
+        try:
+            yield mine
+        finally:
+            with contextlib.suppress(psycopg.Error):
+                connection.rollback()

@@ -1,0 +1,92 @@
+"""Searching the PostgreSQL store: the nearest vectors and the best word matches, fused by reciprocal rank.
+
+Up to some 10^5 chunks every vector is compared, which is exact; above, an index (HNSW) finds nearly all of the nearest.
+Without pgvector every vector is compared in SQL, whatever the number: exact, and about fifty times slower.
+"""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass
+
+import psycopg
+
+from leasehold.db.session import Connection, Session, execute
+from leasehold.db.statements import load
+from leasehold.stores.pg import PACKAGE, has_pgvector
+
+EXACT_MAX = 100_000
+"""Chunks of a collection up to which vectors are compared one by one (measured: 0.5 ms a thousand); above, an index."""
+WORDS_MAX = 64
+"""Words of a question that full text looks for. A page of text as a question would match and rank everything."""
+CANDIDATES_MAX = 1000
+"""What an HNSW index can be asked for at most (pgvector's limit of ef_search)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    document_id: int
+    ordinal: int
+    score: float
+    text: str
+    line_start: int
+    line_end: int
+    heading: str
+    title: str
+    path: str
+    root: str
+    copies: int
+
+
+def search(
+    session: Session, collection_id: int, question: str, vector: array[float], *, limit: int, pgvector: bool
+) -> list[Hit]:
+    """The best *limit* chunks by vectors and words together (reciprocal rank fusion), best first.
+
+    Args:
+        question: text that PostgreSQL can hold (no NUL, no surrogate).
+
+    Source: reciprocal rank fusion with k = 60 is Cormack, Clarke and Buettcher, SIGIR 2009.
+    """
+    pool = limit * 5 + 20
+    numbers = ",".join(f"{value:.7g}" for value in vector)
+    params = {
+        "collection_id": collection_id,
+        "question": question,
+        "vector": f"[{numbers}]" if pgvector else f"{{{numbers}}}",
+        "limit": limit,
+        "pool": pool,
+        "words_max": WORDS_MAX,
+    }
+
+    def ask(connection: Connection) -> list[Hit]:
+        statement = load(PACKAGE, "search" if pgvector else "search_exact")
+        if pgvector and _has_index(connection, collection_id):  # it is on the vector with its width, in one collection
+            statement = statement.replace("c.embedding <=>", f"c.embedding::vector({len(vector)}) <=>")
+            statement = statement.replace("%(collection_id)s /* by vector */", str(int(collection_id)))
+            execute(connection, load(PACKAGE, "set_candidates"), (str(min(pool, CANDIDATES_MAX)),))
+        return [Hit(*row) for row in execute(connection, statement, params)]
+
+    return session.run(ask)
+
+
+def ensure_vector_index(session: Session, collection_id: int, dimensions: int) -> bool:
+    """Build the collection's vector index if it has grown past exact search and has none; True if it was built.
+
+    One process at a time for a collection: the caller has its turn. What an interrupted build left is built again.
+    """
+    if not has_pgvector(session) or session.run(lambda connection: _has_index(connection, collection_id)):
+        return False
+    if not session.fetch(load(PACKAGE, "is_large"), (collection_id, EXACT_MAX))[0][0]:
+        return False
+    names = {"collection_id": int(collection_id), "dimensions": int(dimensions)}
+    for name in ("drop_vector_index", "create_vector_index"):  # concurrently: not inside a transaction
+        try:
+            session.connection.execute(load(PACKAGE, name).format(**names).encode())
+        except psycopg.errors.UndefinedTable:
+            return False
+    return True
+
+
+def _has_index(connection: Connection, collection_id: int) -> bool:
+    return bool(execute(connection, load(PACKAGE, "has_vector_index"), (f"chunk_vector_{collection_id}_ix",))[0][0])

@@ -1,0 +1,1 @@
+drop index concurrently if exists leasehold.chunk_vector_{collection_id}_ix
