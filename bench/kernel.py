@@ -48,6 +48,7 @@ def main() -> None:
     parser.add_argument("--page", type=int, default=500)
     parser.add_argument("--clients", type=int, default=1)
     parser.add_argument("--chain", type=int, default=1)
+    parser.add_argument("--hold-snapshot", action="store_true", help="keep an old snapshot open all the while")
     options = parser.parse_args()
     target = Target(url=options.url)
     kinds = [f"k{i}" for i in range(options.chain)]
@@ -56,6 +57,10 @@ def main() -> None:
         started = time.perf_counter()
         group = fill(session, options.steps // options.chain, kinds)
         filled = time.perf_counter() - started
+        if options.hold_snapshot:
+            holder = Session(target)
+            holder.connection.execute("begin isolation level repeatable read")
+            holder.connection.execute("select count(*) from leasehold.ready")
         totals: list[int] = []
         threads = [
             threading.Thread(target=drain, args=(target, kinds, options.page, totals)) for _ in range(options.clients)
@@ -72,7 +77,7 @@ def main() -> None:
         assert state.completed, state
         print(
             f"add {options.steps / filled:,.0f} steps/s; drain {sum(totals):,} steps, {options.clients} clients, "
-            f"pages of {options.page}, chains of {options.chain}: {sum(totals) / took:,.0f} steps/s"
+            f"pages of {options.page}, chains of {options.chain}{', old snapshot held' * options.hold_snapshot}: {sum(totals) / took:,.0f} steps/s"
         )
         broken = checks.violations(session) if options.steps <= 200_000 else []
         assert not broken, broken[:5]

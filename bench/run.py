@@ -1,0 +1,44 @@
+"""All benchmarks, one after another, on a server of their own: `make bench`. Prints what each prints; judges nothing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+from leasehold.db import embedded
+
+HERE = Path(__file__).parent
+RUNS = (
+    ("kernel.py", "--steps 100000"),
+    ("kernel.py", "--steps 200000 --clients 2"),
+    ("kernel.py", "--steps 100000 --clients 2 --chain 5"),
+    ("kernel.py", "--steps 20000 --page 20"),
+    ("kernel.py", "--steps 200000 --hold-snapshot"),
+    ("worker.py", "drain --steps 100000"),
+    ("worker.py", "drain --steps 200000 --processes 2"),
+    ("worker.py", "sleep --steps 2000 --consumers 20"),
+    ("worker.py", "sleep --steps 2000 --consumers 200"),
+    ("worker.py", "latency --steps 200"),
+)
+
+
+def main() -> None:
+    home = Path(os.environ.get("LEASEHOLD_HOME", HERE.parent / ".bench"))
+    home.mkdir(parents=True, exist_ok=True)
+    server = embedded.ensure(home)
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, PostgreSQL {server.version}"
+    )
+    for script, args in RUNS:
+        print(f"-- {script} {args}", flush=True)
+        subprocess.run([sys.executable, HERE / script, "--url", server.url, *args.split()], check=True)
+    for args in ("--files 12000", "--noop-files 100000"):
+        print(f"-- ingest.py {args}", flush=True)
+        subprocess.run([sys.executable, HERE / "ingest.py", *args.split()], check=True)
+
+
+if __name__ == "__main__":
+    main()
