@@ -107,6 +107,8 @@ class Report:
     refused: int = 0
     """Late writes that were refused while this ingest ran, its own and others'."""
     groups: list[int] = field(default_factory=list)
+    stored_now: int = 0
+    """Of the stored items, those that runs of this ingest's groups stored; the rest were unchanged."""
 
     def count(self, state: str) -> int:
         return sum(self.verdicts.get(state, {}).values())
@@ -139,6 +141,10 @@ class Ingest:
         self._busy = False
         self._refused_before = 0
         self._began = time.monotonic()
+
+    @property
+    def source_ids(self) -> list[int]:
+        return [source.source_id for source in self._sources]
 
     def stop(self) -> None:
         self._stop.set()
@@ -384,6 +390,7 @@ class Ingest:
             by_reason[reason or ""] = by_reason.get(reason or "", 0) + n
         report.groups = sorted(self._groups)
         report.computed = dict(session.fetch(load(PACKAGE, "computed"), (report.groups,))) if report.groups else {}
+        report.stored_now = session.fetch(load(PACKAGE, "stored_by"), (self.source_ids, report.groups))[0][0]
         report.refused = sum(checks.refusals(session).values()) - self._refused_before
         if report.outcome == "complete" and report.count("failed"):
             report.outcome = "failed"
