@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-os.environ.setdefault("LEASEHOLD_TEST_HOME", str(Path(__file__).parents[1] / ".test"))
+from leasehold.testing.clusters import HOME, default_home
+
+os.environ.setdefault(HOME, str(default_home(Path(__file__).parents[1] / ".test")))
 
 pytest_plugins = ["leasehold.testing.fixtures"]

@@ -193,10 +193,16 @@ class Verbs(RuleBasedStateMachine):
 
     # -- holders ------------------------------------------------------------------------------------------------------
 
-    @rule(name=HOLDERS, kind=st.sampled_from("abcd"), n=st.integers(1, 4), deadline_s=st.sampled_from([40, 4000]))
-    def claim(self, name, kind, n, deadline_s):
+    @rule(name=HOLDERS, data=st.data(), n=st.integers(1, 4), deadline_s=st.sampled_from([40, 4000]))
+    def claim(self, name, data, n, deadline_s):
+        self.claim_some(name, data, n, deadline_s)
+
+    def claim_some(self, name, data, n, deadline_s):
+        kinds = sorted({lane.kind for lane in self.kernel.lanes(*"abcd")})
+        if not kinds:
+            return
         before = self.kernel.all_states()
-        lease = self.kernel.claim(kind, by=name, n=n, deadline_s=deadline_s)
+        lease = self.kernel.claim(data.draw(st.sampled_from(kinds)), by=name, n=n, deadline_s=deadline_s)
         after = self.kernel.all_states()
         taken = {step for step, _ in lease.steps} if lease else set()
         assert all(before[step][0] == READY for step in taken)
@@ -204,6 +210,10 @@ class Verbs(RuleBasedStateMachine):
             assert after[step][0] == (LEASED if step in taken else state)
         if lease is not None:
             self.leases.append((lease, name))
+
+    @rule(name=HOLDERS, data=st.data())
+    def claim_much(self, name, data):
+        self.claim_some(name, data, 4, 4000)
 
     @precondition(lambda self: self.leases)
     @rule(name=HOLDERS)
@@ -222,7 +232,28 @@ class Verbs(RuleBasedStateMachine):
     @precondition(lambda self: self.leases)
     @rule(data=st.data(), event=st.sampled_from(sorted(WORDS)))
     def finish(self, data, event):
-        lease, _ = data.draw(st.sampled_from(self.leases))
+        self.finish_some(data, event, self.leases)
+
+    @precondition(lambda self: self.living())
+    @rule(data=st.data(), event=st.sampled_from(["succeed", "succeed", "fail", "error", "snooze"]))
+    def finish_what_is_held(self, data, event):
+        self.finish_some(data, event, self.living())
+
+    @precondition(lambda self: self.living())
+    @rule()
+    def succeed_with_everything(self):
+        for lease, _ in self.living():
+            held = [step for step, _ in lease.steps if self.kernel.all_states()[step] == (LEASED, lease.token)]
+            assert self.watch(
+                "succeed", set(held), lambda lease=lease, held=held: self.kernel.succeed(lease, held)
+            ) == (["accepted"] * len(held))
+
+    def living(self):
+        tokens = {token for state, token in self.kernel.all_states().values() if state == LEASED}
+        return [(lease, name) for lease, name in self.leases if lease.token in tokens]
+
+    def finish_some(self, data, event, leases):
+        lease, _ = data.draw(st.sampled_from(leases))
         ids = [step for step, _ in lease.steps]
         page = data.draw(st.lists(st.sampled_from(ids), unique=True, min_size=1))
         standing = self.kernel.all_states()
@@ -249,14 +280,12 @@ class Verbs(RuleBasedStateMachine):
         n = self.watch("release", mine, lambda: self.kernel.release(lease))
         assert n == len(mine)
 
-    @rule(name=HOLDERS)
     def die(self, name):
         mine = self.held_by(name)
         self.kernel.holder(name)
         self.watch("holder dies", mine, lambda: self.kernel.bury(name))
         self.kernel.holders.pop(name)
 
-    @rule(name=HOLDERS)
     def leave(self, name):
         mine = self.held_by(name)
         self.kernel.holder(name)
@@ -279,9 +308,20 @@ class Verbs(RuleBasedStateMachine):
         for name in dead:
             self.kernel.holders.pop(name)
 
+    @rule(name=HOLDERS, how=st.sampled_from(["die", "die", "leave"]))
+    def go(self, name, how):
+        getattr(self, how)(name)
+
     # -- keepers and operators ----------------------------------------------------------------------------------------
 
-    @rule()
+    @rule(duty=st.sampled_from(["promote", "promote", "expire", "fold"]))
+    def keep(self, duty):
+        getattr(self, duty)()
+
+    @rule(wish=st.sampled_from(["retry", "retry", "retry", "add", "seal", "sweep", "cancel"]))
+    def operate(self, wish):
+        getattr(self, wish)()
+
     def promote(self):
         delayed = {step for step, (state, _) in self.kernel.all_states().items() if state == DELAYED}
         before = self.kernel.all_states()
@@ -290,7 +330,6 @@ class Verbs(RuleBasedStateMachine):
         for step, (state, _) in before.items():
             assert after[step][0] in ({DELAYED, READY} if step in delayed else {state})
 
-    @rule()
     def expire(self):
         leased = {step for step, (state, _) in self.kernel.all_states().items() if state == LEASED}
         before = self.kernel.all_states()
@@ -302,12 +341,10 @@ class Verbs(RuleBasedStateMachine):
         for step in leased - taken:
             assert after[step] == before[step]
 
-    @rule()
     def cancel(self):
         if self.kernel.cancel(self.group):
             self.cancelled = True
 
-    @rule()
     def sweep(self):
         before = self.kernel.all_states()
         self.kernel.sweep()
@@ -319,7 +356,6 @@ class Verbs(RuleBasedStateMachine):
         if self.cancelled and open_group:
             assert not {state for state, _ in after.values()} & {BLOCKED, READY, DELAYED, LEASED}
 
-    @rule()
     def retry(self):
         before = self.kernel.all_states()
         try:
@@ -333,18 +369,15 @@ class Verbs(RuleBasedStateMachine):
         if not reopened:
             assert after == before
 
-    @rule(n=st.integers(1, 2))
-    def add(self, n):
+    def add(self):
         try:
-            self.kernel.add(self.group, n)
+            self.kernel.add(self.group, 1)
         except Refused:
             assert self.cancelled
 
-    @rule()
     def seal(self):
         self.kernel.seal(self.group)
 
-    @rule()
     def fold(self):
         groups.fold_all(self.kernel.session)
 
@@ -369,7 +402,7 @@ def test_no_sequence_of_verbs_leaves_the_table_or_breaks_an_invariant(place):
         machine,
         settings=settings(
             max_examples=EXAMPLES,
-            stateful_step_count=25,
+            stateful_step_count=40,
             deadline=None,
             print_blob=True,
             suppress_health_check=list(HealthCheck),

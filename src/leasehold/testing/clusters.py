@@ -1,8 +1,11 @@
 """Clusters: the PostgreSQL server that tests run on.
 
-LEASEHOLD_TEST_URL names one; without it an embedded server runs in a home for tests (`.test/` beside the tests, or
-LEASEHOLD_TEST_HOME), one home for each major version. A server is named by its major version ("18", "15") or "default",
-the one that the embedded binaries have. It stops by itself when the last test process has gone.
+LEASEHOLD_TEST_URL names one; without it an embedded server runs in a home for tests, one for each major version. A
+server is named by its major version ("18", "15") or "default", the one that the embedded binaries have. It stops by
+itself when the last test process has gone.
+
+The home is LEASEHOLD_TEST_HOME, else in memory (/dev/shm) where there is plenty of it, else `.test/`. A clone is a
+thousand small files: 14 ms in memory, and 35 to 400 ms on a disk that others use.
 
 Not durable: our own test servers run with fsync off. Tests kill processes, never the power.
 """
@@ -10,7 +13,9 @@ Not durable: our own test servers run with fsync off. Tests kill processes, neve
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 
 import psycopg
@@ -23,7 +28,15 @@ from leasehold.errors import ServerBinariesMissing
 URL = "LEASEHOLD_TEST_URL"
 HOME = "LEASEHOLD_TEST_HOME"
 SERVERS = "LEASEHOLD_TEST_SERVERS"
-FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+FAST = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "max_wal_size": "'256MB'",
+    "min_wal_size": "'64MB'",
+}
+MEMORY = Path("/dev/shm")
+MEMORY_FREE_MIN = 3_000_000_000
 
 
 @dataclass(frozen=True)
@@ -55,7 +68,7 @@ def start(name: str = "default", home: Path | None = None) -> Cluster:
     given = os.environ.get(f"{URL}_{name}") or (os.environ.get(URL) if name == "default" else None)
     if given:
         return Cluster(name, given)
-    home = home or Path(os.environ.get(HOME, ".test"))
+    home = home or default_home()
     setting = os.environ.get(SETTING)
     bin_dir = _bin_dir(name)
     major = find_binaries(bin_dir).major
@@ -74,6 +87,16 @@ def start(name: str = "default", home: Path | None = None) -> Cluster:
                 connection.execute(f"alter system set {parameter} = {value}")
             connection.execute("select pg_reload_conf()")
     return cluster
+
+
+def default_home(fallback: Path = Path(".test")) -> Path:
+    """Where test servers live: as set, in memory, or on disk. One for each user and working directory."""
+    if os.environ.get(HOME):
+        return Path(os.environ[HOME])
+    if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > MEMORY_FREE_MIN:
+        mark = blake2b(os.fsencode(fallback.resolve()), digest_size=4).hexdigest()
+        return MEMORY / f"leasehold-test-{os.geteuid()}" / mark
+    return fallback
 
 
 def _bin_dir(name: str) -> Path | None:
