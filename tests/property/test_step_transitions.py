@@ -162,6 +162,7 @@ class Verbs(RuleBasedStateMachine):
             self.kernel.seal(self.group)
         self.leases = []  # (lease, holder), old ones too
         self.sent = None
+        self.lost = 0
 
     # -- what may change ----------------------------------------------------------------------------------------------
 
@@ -260,15 +261,17 @@ class Verbs(RuleBasedStateMachine):
         mine = [step for step in page if standing[step] == (LEASED, lease.token)]
         verdicts = self.watch(event, set(mine), lambda: self.kernel.finish(lease, WORDS[event], page, delay_s=30))
         assert [step for step, verdict in zip(page, verdicts, strict=True) if verdict == "accepted"] == mine
-        self.sent = (lease, event, page)
+        self.sent = (lease, event, page, verdicts)
+        self.lost += verdicts.count("lost")
 
     @precondition(lambda self: self.sent)
     @rule()
     def send_the_finish_again(self):
-        lease, event, page = self.sent
+        lease, event, page, said = self.sent
         before = self.kernel.all_states()
         verdicts = self.kernel.finish(lease, WORDS[event], page, delay_s=30)
-        assert "accepted" not in verdicts
+        assert verdicts == ["lost" if verdict == "lost" else "already accepted" for verdict in said]
+        self.lost += verdicts.count("lost")
         assert self.kernel.all_states() == before
 
     @precondition(lambda self: self.leases)
@@ -385,6 +388,7 @@ class Verbs(RuleBasedStateMachine):
     def all_is_well(self):
         if hasattr(self, "group"):
             assert checks.violations(self.kernel.session) == []
+            assert self.kernel.refused() == self.lost
 
     def teardown(self):
         if hasattr(self, "group"):

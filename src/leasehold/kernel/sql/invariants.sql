@@ -87,6 +87,15 @@ select 'a blocked step waits for as many parents as have not succeeded',
                         and o.ended is distinct from 'succeeded') p
  where b.parents_left <> p.n
 union all
+select 'a step that may run has only parents that succeeded',
+       format('step %s stands in %s, its parent %s: %s', p.step_id, p.places, w.ix, coalesce(o.ended::text, 'no outcome'))
+  from places p
+  join leasehold.step s using (step_id)
+  join leasehold.lane l on l.lane_id = s.lane_id
+  join leasehold.workflow_step w on w.workflow_id = l.workflow_id and (p.step_id & 1023)::smallint = any (w.children)
+  left join last o on o.step_id = (p.step_id & ~1023::bigint) + w.ix
+ where p.places <> 'blocked' and o.ended is distinct from 'succeeded'
+union all
 select 'a lease belongs to a living holder', format('lease %s of holder %s', l.token, l.holder_id)
   from leasehold.lease l join leasehold.holder h using (holder_id) where h.ended_at is not null
 union all
