@@ -1,0 +1,104 @@
+"""Lines: sessions for the verbs of a worker. One round trip for one statement, and a call that hangs can be given up.
+
+A single statement is its own transaction, so it is sent without BEGIN and COMMIT around it. That saves two round trips,
+and a claim never leaves its holder's row locked while this process is stopped, or while a step keeps the interpreter to
+itself: the heartbeat of the same holder, sent by another process, would wait for that lock until the lease is gone.
+
+Giving up means two things: the server is asked to cancel (a timeout without a cancellation leaks a backend), and then
+the socket is cut, which wakes the thread that waits on it also when the server does not answer at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, TypeVar, cast
+
+import psycopg
+
+from leasehold.db.session import Connection, Session, execute
+from leasehold.errors import DatabaseUnavailable, DiskFull
+
+T = TypeVar("T")
+
+AWAY = (DatabaseUnavailable, DiskFull, psycopg.OperationalError, psycopg.InterfaceError)
+"""After one of these the same call may work later: the database is away, full, restarting, or cancelled the call."""
+
+
+class Line(Session):
+    """A session whose single statements commit by themselves.
+
+    `busy_since_s` is the monotonic time since which a call is under way; 0.0: none is.
+    """
+
+    busy_since_s = 0.0
+    _bare = False
+
+    def fetch(self, statement: str, params: Sequence[Any] | dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        return self.single(lambda connection: execute(connection, statement, params))
+
+    def single(self, work: Callable[[Connection], T]) -> T:
+        """Run *work*, which sends exactly one statement."""
+        with self._lock:
+            self._bare = True
+            try:
+                return self.run(work)
+            finally:
+                self._bare = False
+
+    def run(self, work: Callable[[Connection], T]) -> T:
+        with self._lock:
+            self.busy_since_s = time.monotonic()
+            try:
+                return super().run(work)
+            finally:
+                self.busy_since_s = 0.0
+
+    def give_up(self) -> None:
+        """End the call under way from another thread: it fails as if the connection had broken."""
+        connection = self._connection
+        if connection is not None and not connection.closed:
+            with contextlib.suppress(psycopg.Error):
+                connection.cancel_safe(timeout=0.5)
+            cut(connection)
+
+    def close(self) -> None:
+        """End it, from any thread. A call under way is given up; its own thread then closes the connection."""
+        self._closed = True
+        if self._lock.acquire(blocking=False):
+            try:
+                self._drop()
+            finally:
+                self._lock.release()
+        elif self._connection is not None:
+            cut(self._connection)
+
+    def _connect(self) -> Connection:
+        connection = super()._connect()
+        if self._closed:
+            self._drop()
+            raise DatabaseUnavailable("This session has been closed.", target=self.target.described())
+        return cast(Connection, _Bare(connection)) if self._bare else connection
+
+
+class _Bare:
+    """A connection in autocommit, whose `transaction` adds nothing."""
+
+    __slots__ = ("_connection", "execute")
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.execute = connection.execute
+
+    def transaction(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
+def cut(connection: Connection) -> None:
+    """Shut the socket of *connection* down; whoever waits on it is woken with an error. The descriptor stays open."""
+    with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as wire:
+        wire.shutdown(socket.SHUT_RDWR)
