@@ -1,10 +1,11 @@
-"""The board: a few bytes of shared memory in which a child says what it works on, and its keeper reads.
+"""The board: a little shared memory in which a child says what it works on, and its keeper reads.
 
 A child that hangs inside one C call can send no message; what it wrote before the call is still there. One slot per
 concurrent step: token, step, when it started and when its time is up, by the monotonic clock, which parent and child
 share. Counters beside it (steps ended and failed) feed the progress line without a query.
 
-A torn read is possible and harmless: the keeper acts only on a slot that it reads twice the same.
+A read can be torn: the child may be stopped in the middle of a write. So the keeper ends nobody for what it has seen
+only once.
 """
 
 from __future__ import annotations
@@ -18,8 +19,11 @@ from dataclasses import dataclass
 
 SLOT = struct.Struct("<qqdd")
 COUNTS = struct.Struct("<qq")
-SLOTS_MAX = 256
-SIZE = COUNTS.size + SLOT.size * SLOTS_MAX
+
+WHOLE_PAGE = 0
+"""In place of a step: a page function is at work, and has not said on which step."""
+BETWEEN = -1
+"""In place of a step: a page function that says which steps it works on is between two of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +38,18 @@ class Working:
 
 
 class Board:
-    """One child's board, mapped from an inherited file descriptor."""
+    """One child's board, mapped from an inherited file descriptor; it has as many slots as fit into that."""
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
-        self._memory = mmap.mmap(fd, SIZE)
+        self._memory = mmap.mmap(fd, 0)
+        self.slots = (len(self._memory) - COUNTS.size) // SLOT.size
         self._ended = self._failed = 0
 
     @classmethod
-    def create(cls) -> Board:
+    def create(cls, slots: int) -> Board:
         fd = os.memfd_create("leasehold-board") if hasattr(os, "memfd_create") else _unlinked_file()
-        os.ftruncate(fd, SIZE)
+        os.ftruncate(fd, COUNTS.size + SLOT.size * slots)
         return cls(fd)
 
     def begin(self, slot: int, token: int, step_id: int, timeout_s: float) -> None:
@@ -64,16 +69,17 @@ class Board:
         return ended, failed
 
     def working(self) -> list[Working]:
-        found = []
-        for slot in range(SLOTS_MAX):
-            first = SLOT.unpack_from(self._memory, COUNTS.size + SLOT.size * slot)
-            if first[0] and first == SLOT.unpack_from(self._memory, COUNTS.size + SLOT.size * slot):
-                found.append(Working(slot, *first))
-        return found
+        entries = SLOT.iter_unpack(self._memory[COUNTS.size : COUNTS.size + SLOT.size * self.slots])
+        return [Working(slot, *entry) for slot, entry in enumerate(entries) if entry[0]]
 
     def close(self) -> None:
         self._memory.close()
         os.close(self.fd)
+
+
+def slots_for(consumers: int) -> int:
+    """A consumer pool's steps and pages are shown in slots of their own: two for each consumer."""
+    return max(1, 2 * consumers)
 
 
 def _unlinked_file() -> int:

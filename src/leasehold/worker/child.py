@@ -1,8 +1,10 @@
 """A worker child: one `Worker` in a process of its own, run by a keeper.
 
-Talks with its keeper by lines of JSON: on standard input first its settings, then what heartbeats said; on standard
-output one line when it is ready. End of input means that the keeper is gone, and the child ends at once: without a
-keeper nobody keeps its leases. (Linux also kills it with its parent, in case a C call holds the interpreter.)
+Hears its keeper by lines of JSON on standard input: first its settings, then what heartbeats said, then the stop. End
+of input means that the keeper is gone, and the child ends at once: without a keeper nobody keeps its leases. (Linux
+also kills it with its parent, in case a C call holds the interpreter.)
+
+It ends by `os._exit`, once everything is given back: a step that hangs in a thread must not keep the process.
 """
 
 from __future__ import annotations
@@ -39,16 +41,26 @@ def build_kinds(factory: str, target: Target, options: dict[str, Any]) -> list[K
 
 def main() -> None:
     """Entry of `python -m leasehold.worker.child`; started by a keeper only."""
-    _die_with_parent()
+    _die_with_parent(int(sys.argv[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C reaches the whole group; the keeper decides
-    settings = json.loads(sys.stdin.readline())
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    line = sys.stdin.readline()
+    if not line:
+        os._exit(EXIT_HOLDER_GONE)
+    settings = json.loads(line)
     logging.basicConfig(level=settings["log_level"], format="%(message)s", stream=sys.stderr)
     if os.environ.get("LEASEHOLD_FAULTS"):
         from leasehold.testing import faults
 
         faults.install_from_environment()
-    with contextlib.suppress(KeyboardInterrupt):
-        sys.exit(asyncio.run(_work(settings)))
+    try:
+        code = asyncio.run(_work(settings))
+    except Exception:
+        logging.getLogger("leasehold.worker").exception("the worker cannot work")
+        code = 1
+    logging.shutdown()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 async def _work(settings: dict[str, Any]) -> int:
@@ -67,21 +79,22 @@ async def _work(settings: dict[str, Any]) -> int:
     stop_within = [30.0]
     await worker.start()
     threading.Thread(target=_hear, args=(worker, loop, stop, stop_within), daemon=True).start()
-    print(json.dumps({"ready": os.getpid()}), flush=True)
     stopped = asyncio.create_task(stop.wait())
     ended = asyncio.create_task(worker.wait())
     await asyncio.wait({stopped, ended}, return_when=asyncio.FIRST_COMPLETED)
-    if ended.done() and ended.exception() is not None:
-        gone = isinstance(ended.exception(), HolderGone)
-        await worker.stop(0.5)
-        return EXIT_HOLDER_GONE if gone else 1
     await worker.stop(stop_within[0])
+    try:
+        await ended
+    except HolderGone:
+        return EXIT_HOLDER_GONE
+    except Exception:  # it has said so
+        return 1
     return 0
 
 
 def _hear(worker: Worker, loop: asyncio.AbstractEventLoop, stop: asyncio.Event, stop_within: list[float]) -> None:
     """Read what the keeper says until it is gone."""
-    for line in sys.stdin:
+    while line := sys.stdin.readline():
         said = json.loads(line)
         if "beat" in said:
             worker.beaten(said["beat"], None if said["tokens"] is None else frozenset(said["tokens"]))
@@ -91,13 +104,13 @@ def _hear(worker: Worker, loop: asyncio.AbstractEventLoop, stop: asyncio.Event, 
     os._exit(EXIT_HOLDER_GONE)
 
 
-def _die_with_parent() -> None:
+def _die_with_parent(keeper_pid: int) -> None:
     if sys.platform == "linux":
         pr_set_pdeathsig = 1
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
-        if os.getppid() == 1:
-            os._exit(EXIT_HOLDER_GONE)
+    if os.getppid() != keeper_pid:  # it died before we asked to be told; in a container the keeper itself may be 1
+        os._exit(EXIT_HOLDER_GONE)
 
 
 if __name__ == "__main__":

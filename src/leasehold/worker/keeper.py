@@ -3,42 +3,52 @@
 Each child is one holder. One heartbeat request keeps them all; a child that dies is seen within a tick and what it held
 is given back at once; a child whose step exceeds its time is killed and that step is charged, by proof. A keeper that
 cannot reach the database stops its children before their leases could lapse, by the monotonic clock sampled before the
-last confirmed request, and starts anew when the database is back.
+last confirmed request, and starts anew when the database is back; that charges nobody. A child whose holder was reaped
+all the same is told so, and replaced.
 
-PR_SET_PDEATHSIG follows the *thread* that started a child, so one thread, the watch, starts and watches all children.
+Three kinds of threads, none of which waits for another: the watch starts and watches processes (PR_SET_PDEATHSIG
+follows the *thread* that started a child, so one thread starts them all), the desk talks to the database about births
+and deaths, the beats keep. A database that hangs keeps the watch neither from seeing deaths and timeouts, nor from
+standing down.
 
 Authoritative: the holder rows. If the keeper dies its children end with it, and the reaper does the rest one TTL later.
 """
 
 from __future__ import annotations
 
-import json
+import contextlib
 import logging
-import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from typing import Any
 
-from leasehold.db.session import Session
 from leasehold.db.target import Target
-from leasehold.errors import LeaseholdError
 from leasehold.kernel import groups, holders
 from leasehold.options import LeaseOptions
 from leasehold.worker.beats import Beats
-from leasehold.worker.board import Board, Working
+from leasehold.worker.board import slots_for
 from leasehold.worker.child import EXIT_HOLDER_GONE
+from leasehold.worker.children import Child
+from leasehold.worker.line import AWAY, Line
+from leasehold.worker.threads import Threads
 
 log = logging.getLogger("leasehold.worker")
 
 TICK_S = 0.05
 RESTART_PAUSE_MAX_S = 5.0
-HUNG_GRACE_S = 0.5
+SETTLED_S = 5.0
+"""A child that lived this long is replaced at once; one that did not, after a pause that doubles."""
+STOPPED_S = 1.0
+"""A watch that has not looked for this long was itself stopped (SIGSTOP, a laptop's lid): it asks before it judges."""
+GONE_S = 1.0
+"""How long a child may take to end by itself once its holder has ended."""
+STOP_SLACK_S = 3.0
+UNEXPLAINED_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +73,7 @@ class KeeperConfig:
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """Something a person may want to see: what (started, died, timeout, reaped, given back), about which pid."""
+    """Something a person may want to see: what (started, ended, died, timeout, stood down), about which pid."""
 
     what: str
     pid: int
@@ -72,50 +82,46 @@ class Happening:
     charged: int | None = None
 
 
-class Child:
-    """One child process and what its keeper knows of it."""
+@dataclass(slots=True)
+class Place:
+    """One of the `processes` places: when its next child may start, and how its last ones died."""
 
-    def __init__(self, number: int, process: subprocess.Popen[str], board: Board, holder_id: int) -> None:
-        self.number = number
-        self.process = process
-        self.board = board
-        self.holder_id = holder_id
-        self.started_s = time.monotonic()
-        self.killed_for: Working | None = None
-        self.leave_quietly = False
-
-    def say(self, **message: Any) -> None:
-        try:
-            assert self.process.stdin is not None
-            self.process.stdin.write(json.dumps(message) + "\n")
-            self.process.stdin.flush()
-        except (BrokenPipeError, ValueError):
-            log.debug("child %s is gone", self.process.pid)
+    not_before: float = 0.0
+    pause_s: float = 0.0
+    unexplained_at: float = float("-inf")
 
 
 class Keeper:
-    """Runs `processes` children until `stop`. All methods may be called from any thread."""
+    """Runs `processes` children until `stop`. All methods may be called from any thread, and more than once."""
 
     def __init__(self, config: KeeperConfig, on_happening: Callable[[Happening], None] | None = None) -> None:
         self.config = config
-        self._tell = on_happening or (lambda happening: None)
+        self.restarts = 0
+        self._on_happening = on_happening or (lambda happening: None)
         self._children: dict[int, Child] = {}
+        self._places = {number: Place() for number in range(config.processes)}
         self._lock = threading.Lock()
-        self._stopping = threading.Event()
+        self._stopping, self._fast, self._finished = threading.Event(), threading.Event(), threading.Event()
         self._stop_within_s = 30.0
-        self._fast = threading.Event()
-        self._starts: dict[int, tuple[float, float]] = {}  # number: (not before, pause)
         self._done_counts = [0, 0]
-        self._session = Session(config.target, application_name="leasehold keeper")
+        self._ticked_s = 0.0
+        self._judge_from_s = 0.0
+        self._stood_down: list[Future[None]] = []
+        self._line = Line(config.target, application_name="leasehold keeper")
+        self._desk = Threads(1, "leasehold-desk")
+        self._burials: list[Future[None]] = []
         self._beats = Beats(config.target, config.lease, self.holder_ids, self._beaten)
         self._watch = threading.Thread(target=self._watch_loop, name="leasehold-keeper", daemon=True)
-        self._finished = threading.Event()
-        self.restarts = 0
+        self._started = False
 
     # -- for the caller -----------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Start the children and the heartbeat; returns at once."""
+        with self._lock:
+            if self._started or self._stopping.is_set():
+                return
+            self._started = True
         self._beats.start()
         self._watch.start()
 
@@ -123,7 +129,8 @@ class Keeper:
         """Let every child finish within *timeout_s*, then end them; what they still held goes back uncharged."""
         self._stop_within_s = timeout_s
         self._stopping.set()
-        self._finished.wait(timeout_s + 10.0)
+        if self._started:
+            self._finished.wait(timeout_s + 10.0)
 
     def stop_now(self) -> None:
         """The second signal: end the children at once."""
@@ -131,12 +138,17 @@ class Keeper:
         self._stopping.set()
 
     def holder_ids(self) -> list[int]:
+        """The holders to keep: of the children that live and are to go on living."""
         with self._lock:
-            return [child.holder_id for child in self._children.values()]
+            return [
+                child.holder_id
+                for child in self._children.values()
+                if child.holder_id is not None and child.killed_for is None and child.gone_s is None
+            ]
 
     def pids(self) -> list[int]:
         with self._lock:
-            return [child.process.pid for child in self._children.values()]
+            return [child.pid for child in self._children.values()]
 
     def counts(self) -> tuple[int, int]:
         """Steps ended and failed by these children so far, the dead ones included."""
@@ -160,60 +172,63 @@ class Keeper:
             self._stop_children()
         except Exception:
             log.exception("the keeper failed; its children are stopped")
-            self._kill_all()
         finally:
+            self._stopping.set()
+            self._kill_all()
             self._beats.stop()
-            self._session.close()
+            self._line.close()
+            self._desk.shutdown(wait=False, cancel_futures=True)
             self._finished.set()
 
     def _tick(self) -> None:
-        for child in list(self._children.values()):
-            code = child.process.poll()
-            if code is not None:
-                self._bury(child, code)
-            elif (hung := self._hung(child)) is not None:
-                child.killed_for = hung
-                child.process.kill()
-        if self._unconfirmed():
-            self._stand_down()
-            return
         now = time.monotonic()
-        for number in range(self.config.processes):
-            if number not in self._children and now >= self._starts.get(number, (0.0, 0.0))[0]:
+        if now - self._ticked_s > STOPPED_S and self._ticked_s:
+            self._judge_from_s = now + STOPPED_S
+            self._beats.hurry()
+        self._ticked_s = now
+        for child in list(self._children.values()):
+            self._look_after(child, now)
+        if now >= self._judge_from_s and any(self._unconfirmed(child, now) for child in self._children.values()):
+            self._stand_down(now)
+        self._stood_down = [call for call in self._stood_down if not call.done()]
+        if self._stood_down:
+            return
+        for number, place in self._places.items():
+            if number not in self._children and now >= place.not_before:
                 self._start_child(number)
 
-    def _hung(self, child: Child) -> Working | None:
-        now = time.monotonic()
-        for working in child.board.working():
-            if now > working.until_s + HUNG_GRACE_S:
-                return working
-        return None
+    def _look_after(self, child: Child, now: float) -> None:
+        child.flush()
+        if (code := child.process.poll()) is not None:
+            self._bury(child, code)
+        elif child.gone_s is not None:
+            if now > child.gone_s + GONE_S:
+                child.kill()
+        elif child.killed_for is None and (hung := child.hung()) is not None:
+            child.killed_for = hung
+            child.kill()
 
     def _start_child(self, number: int) -> None:
-        config = self.config
-        board = Board.create()
-        environment = dict(os.environ, PYTHONUNBUFFERED="1")
-        process = subprocess.Popen(
-            [sys.executable, "-m", "leasehold.worker.child"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            pass_fds=[board.fd],
-            text=True,
-            env=environment,
-        )
-        name = f"{config.name or socket.gethostname()}#{number}"
+        child = Child.start(number, slots_for(sum(self.config.consumers.values())))
+        with self._lock:
+            self._children[number] = child
+        self._desk.submit(self._register, child)
+
+    # -- the desk -----------------------------------------------------------------------------------------------------
+
+    def _register(self, child: Child) -> None:
+        """Join on behalf of a child and give it its settings; without a database it ends, and is tried again."""
+        config, sent_s = self.config, time.monotonic()
+        name = f"{config.name or socket.gethostname()}#{child.number}"
         try:
-            holder_id = holders.join(
-                self._session, kind="worker", name=name, ttl_s=config.lease.ttl_s, pid=process.pid
-            )
-        except LeaseholdError as error:
-            process.kill()
-            process.wait()
-            board.close()
-            log.warning("cannot start a child: %s", error.message)
-            self._starts[number] = (time.monotonic() + 1.0, 1.0)
+            holder_id = holders.join(self._line, kind="worker", name=name, ttl_s=config.lease.ttl_s, pid=child.pid)
+        except Exception as error:
+            log.warning("cannot start a worker, trying again: %s", error)
+            child.ended_by_us = True
+            child.kill()
             return
-        child = Child(number, process, board, holder_id)
+        child.kept_s = sent_s
+        child.holder_id = holder_id  # only now: the watch judges by kept_s as soon as there is a holder
         child.say(
             url=config.target.url,
             home=str(config.target.home) if config.target.home else None,
@@ -222,77 +237,80 @@ class Keeper:
             consumers=dict(config.consumers),
             lease={"ttl_s": config.lease.ttl_s, "heartbeat_s": config.lease.heartbeat_s},
             holder_id=holder_id,
-            board_fd=board.fd,
+            board_fd=child.board.fd,
             poll_max_s=config.poll_max_s,
             log_level=config.log_level,
         )
-        with self._lock:
-            self._children[number] = child
-        self._tell(Happening("started", process.pid, f"worker {number + 1}"))
+        self._tell(Happening("started", child.pid, f"worker {child.number + 1}"))
 
     def _bury(self, child: Child, code: int) -> None:
-        """Give back what a dead child held, say so, and plan its successor."""
+        """Take a dead child off the list and plan its successor; the desk gives back what it held."""
+        place = self._places[child.number]
+        now, lived_s = time.monotonic(), time.monotonic() - child.started_s
+        suspects = child.suspects()
+        blamed = child.killed_for.step_id if child.killed_for and child.killed_for.step_id > 0 else None
+        if suspects is None or child.killed_for is not None or now - place.unexplained_at < UNEXPLAINED_S:
+            suspects = None
+        elif not suspects:
+            place.unexplained_at = now  # the next one that dies between its steps has all of them suspected
         with self._lock:
             del self._children[child.number]
             for index, n in enumerate(child.board.counts()):
                 self._done_counts[index] += n
-        cause = _cause(code)
-        if child.leave_quietly or code in (0, EXIT_HOLDER_GONE):
-            self._session_call(lambda: holders.leave(self._session, child.holder_id))
-            self._tell(Happening("ended", child.process.pid, cause))
+        child.close()
+        quietly = child.ended_by_us or code in (0, EXIT_HOLDER_GONE)
+        self.restarts += not quietly
+        place.pause_s = 0.0 if lived_s > SETTLED_S else min(RESTART_PAUSE_MAX_S, max(0.05, place.pause_s * 2))
+        place.not_before = now + place.pause_s
+        self._burials = [call for call in self._burials if not call.done()]
+        if quietly:
+            self._burials.append(self._desk.submit(self._leave, child, _cause(code)))
         else:
-            self.restarts += 1
-            blamed = child.killed_for
-            reason = "timeout" if blamed else f"worker died ({cause})"
-            began = time.monotonic()
-            suspects = [working.step_id for working in child.board.working()] or None
-            ended = self._session_call(
-                lambda: holders.end_dead(
-                    self._session, child.holder_id, reason=reason,
-                    blamed_step=blamed.step_id if blamed else None, suspects=suspects,
-                )
-            )  # fmt: skip
-            if ended is not None and (ended.returned or ended.charged):
-                self._session_call(lambda: groups.wake(self._session))
-            took_ms = (time.monotonic() - began) * 1000
-            returned = ended.returned if ended else ()
-            detail = f"{cause}; {len(returned)} steps given back in {took_ms:.0f} ms"
-            self._tell(Happening("timeout" if blamed else "died", child.process.pid, detail, returned,
-                                 ended.charged if ended else None))  # fmt: skip
-        child.board.close()
-        if child.process.stdin is not None:
+            self._burials.append(self._desk.submit(self._end_dead, child, _cause(code), blamed, suspects))
+
+    def _leave(self, child: Child, cause: str) -> None:
+        if child.holder_id is not None:
+            holder_id = child.holder_id
+            self._patiently(lambda: holders.leave(self._line, holder_id))
+        self._tell(Happening("ended", child.pid, cause))
+
+    def _end_dead(self, child: Child, cause: str, blamed: int | None, suspects: list[int] | None) -> None:
+        ended: holders.Ended | None = None
+        timed_out = child.killed_for is not None
+        began = time.monotonic()
+        if child.holder_id is not None:
+            holder_id, reason = child.holder_id, "timeout" if timed_out else f"worker died ({cause})"
+            ended = self._patiently(
+                lambda: holders.end_dead(self._line, holder_id, reason=reason, blamed_step=blamed, suspects=suspects)
+            )
+        if ended is not None and (ended.returned or ended.charged):
+            self._patiently(lambda: groups.wake(self._line))
+        returned, charged = (ended.returned, ended.charged) if ended else ((), None)
+        detail = f"{cause}; {len(returned)} steps given back in {(time.monotonic() - began) * 1000:.0f} ms"
+        self._tell(Happening("timeout" if timed_out else "died", child.pid, detail, returned, charged))
+
+    def _patiently(self, call: Callable[[], Any]) -> Any:
+        """*call*'s answer, however long the database is away: were it left to the reaper, a step might be charged for
+        an outage. None when it was refused, or when the keeper ends without a database."""
+        while True:
             try:
-                child.process.stdin.close()
-            except BrokenPipeError:
-                log.debug("child %s left unread input", child.process.pid)
-        lived_s = time.monotonic() - child.started_s
-        pause_s = 0.0 if lived_s > 5.0 else min(RESTART_PAUSE_MAX_S, max(0.05, self._starts.get(child.number, (0, 0))[1] * 2))
-        self._starts[child.number] = (time.monotonic() + pause_s, pause_s)
+                return call()
+            except AWAY as error:
+                if self._stopping.is_set():
+                    log.warning("what a worker held could not be given back, the reaper will: %s", error)
+                    return None
+                self._stopping.wait(0.2)
+            except Exception:
+                log.exception("what a worker held could not be given back, the reaper will")
+                return None
 
-    # -- without a database -------------------------------------------------------------------------------------------
+    def _tell(self, happening: Happening) -> None:
+        try:
+            self._on_happening(happening)
+        except Exception:  # a listener's fault must not leave a child unburied
+            log.exception("a listener failed")
 
-    def _unconfirmed(self) -> bool:
-        lease = self.config.lease
-        margin_s = max(0.2, lease.ttl_s * 0.1)
-        return bool(self._children) and time.monotonic() > self._beats.confirmed_s + lease.ttl_s - margin_s
-
-    def _stand_down(self) -> None:
-        """The leases may lapse any moment and nobody can say so: stop the children before others take over."""
-        log.warning("no heartbeat was confirmed for %.0f s; stopping %d workers until the database is back",
-                    time.monotonic() - self._beats.confirmed_s, len(self._children))  # fmt: skip
-        for child in list(self._children.values()):
-            child.leave_quietly = True
-            child.process.kill()
-            child.process.wait()
-        while not self._stopping.is_set():
-            try:
-                self._session.fetch("select 1")
-                break
-            except LeaseholdError:
-                self._stopping.wait(0.5)
-        self._beats.confirmed_s = time.monotonic()
-        for child in list(self._children.values()):
-            self._bury(child, child.process.returncode or 0)
+    # -- keeping ------------------------------------------------------------------------------------------------------
 
     def _beaten(self, sent_s: float, ids: list[int], living: dict[int, frozenset[int]]) -> None:
         with self._lock:
@@ -301,37 +319,70 @@ class Keeper:
             if child.holder_id not in ids:
                 continue
             tokens = living.get(child.holder_id)
-            if tokens is None and not self._stopping.is_set():
-                log.warning("worker %s was reaped while it could not be heard; it starts anew", child.process.pid)
-            child.say(beat=sent_s, tokens=None if tokens is None else sorted(tokens))
+            if tokens is not None:
+                child.kept_s = sent_s
+                child.beaten(sent_s, sorted(tokens))
+            elif not self._stopping.is_set():
+                log.warning("worker %s was reaped while it could not be heard; it starts anew", child.pid)
+                child.ended_by_us = True
+                child.gone_s = time.monotonic()
+                child.beaten(sent_s, None)
+
+    def _unconfirmed(self, child: Child, now: float) -> bool:
+        lease = self.config.lease
+        return child.holder_id is not None and now > child.kept_s + lease.ttl_s - max(0.2, lease.ttl_s * 0.1)
+
+    def _stand_down(self, now: float) -> None:
+        """The leases may lapse any moment and nobody can say so: stop the children before others take over."""
+        silent_s = now - min(child.kept_s for child in self._children.values())
+        log.warning("no heartbeat was confirmed for %.0f s; %d workers stop until the database is back",
+                    silent_s, len(self._children))  # fmt: skip
+        for child in list(self._children.values()):
+            child.ended_by_us = True
+            child.kill()
+            code = child.process.wait()
+            self._tell(Happening("stood down", child.pid, f"no heartbeat was confirmed for {silent_s:.0f} s"))
+            self._bury(child, code)
+            self._places[child.number].not_before = 0.0
+        self._stood_down = [*self._burials, self._desk.submit(self._await_database)]
+
+    def _await_database(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._line.fetch("select 1")
+            except Exception as error:
+                log.debug("still away: %s", error)
+                self._stopping.wait(0.2)
+            else:
+                return
 
     # -- the end ------------------------------------------------------------------------------------------------------
 
     def _stop_children(self) -> None:
         give_up_at = time.monotonic() + self._stop_within_s
-        for child in self._children.values():
-            child.leave_quietly = True
+        for child in list(self._children.values()):
+            child.ended_by_us = True
             child.say(stop=max(0.0, self._stop_within_s))
-        while self._children and time.monotonic() < give_up_at + 3.0 and not self._fast.is_set():
+        while self._children and time.monotonic() < give_up_at + STOP_SLACK_S and not self._fast.is_set():
             for child in list(self._children.values()):
+                child.flush()
+                if child.holder_id is None:  # it was never told what to do
+                    child.kill()
                 if (code := child.process.poll()) is not None:
                     self._bury(child, code)
-            time.sleep(0.01)
-        self._kill_all()
+            self._fast.wait(0.01)
 
     def _kill_all(self) -> None:
-        self._session.patience_s = 1.0
+        """What is left goes, and what it held goes back; without the database the reaper sees to that."""
+        self._line.patience_s = 0.5
         for child in list(self._children.values()):
-            child.leave_quietly = True
-            child.process.kill()
+            child.ended_by_us = True
+            child.kill()
             self._bury(child, child.process.wait())
-
-    def _session_call(self, call: Callable[[], Any]) -> Any:
-        try:
-            return call()
-        except LeaseholdError as error:
-            log.warning("what a child held could not be given back, the reaper will: %s", error.message)
-            return None
+        give_up_at = time.monotonic() + 2.0
+        for burial in self._burials:
+            with contextlib.suppress(TimeoutError, CancelledError):
+                burial.result(max(0.0, give_up_at - time.monotonic()))
 
 
 def _cause(code: int) -> str:

@@ -1,11 +1,12 @@
 """The listener: turns NOTIFY into a call, so that an idle worker starts at once instead of at its next poll.
 
 A hint, never the truth: workers poll. A dead LISTEN gives no error (behind a pooler it is silently never delivered), so
-the listener proves itself alive by its own echo, and says so when that stays out.
+the listener proves itself alive by its own echo; when that stays out it says so, and tries a new connection.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -16,61 +17,102 @@ import psycopg
 
 from leasehold.db.session import Connection, connect, execute
 from leasehold.db.statements import load
-from leasehold.db.target import Target
+from leasehold.db.target import Target, redact
 from leasehold.errors import LeaseholdError
+from leasehold.worker.line import cut
 
 log = logging.getLogger("leasehold.worker")
 
 ECHO_EVERY_S = 30.0
 ECHO_WITHIN_S = 5.0
+TICK_S = 0.5
+
+
+class _Deaf(Exception):
+    """The echo stayed out."""
 
 
 class Listener:
-    """A thread with a connection of its own that calls *wake* for every notification.
+    """A thread with a connection of its own that calls *wake* for notifications.
 
-    `alive` is True while echoes come back.
+    `alive` is True while echoes come back. *on_state* is told when that changes, on the thread.
     """
 
-    def __init__(self, target: Target, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        target: Target,
+        wake: Callable[[], None],
+        *,
+        echo_every_s: float = ECHO_EVERY_S,
+        echo_within_s: float = ECHO_WITHIN_S,
+        on_state: Callable[[bool], None] | None = None,
+    ) -> None:
         self._target = target
         self._wake = wake
+        self._echo_every_s = echo_every_s
+        self._echo_within_s = echo_within_s
+        self._on_state = on_state or (lambda alive: None)
         self._stopping = threading.Event()
+        self._connection: Connection | None = None
         self._thread = threading.Thread(target=self._run, name="leasehold-listener", daemon=True)
+        self._said_deaf = False
         self.alive = False
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
+        """End it without waiting; its connection closes in a moment."""
         self._stopping.set()
+        connection = self._connection
+        if connection is not None:
+            cut(connection)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
+            pause_s = 1.0
             try:
                 with connect(self._target, application_name="leasehold listener") as connection:
+                    self._connection = connection
                     self._listen(connection)
-            except (psycopg.Error, LeaseholdError) as error:
-                log.warning("listener lost its connection, polling meanwhile: %s", str(error).strip().splitlines()[:1])
-            self.alive = False
-            self._stopping.wait(1.0)
+            except _Deaf:
+                pause_s = self._echo_every_s
+                if not self._said_deaf:
+                    self._said_deaf = True
+                    log.warning("notifications do not arrive on this connection (a pooler?); polling only")
+            except (psycopg.Error, LeaseholdError, OSError) as error:
+                if not self._stopping.is_set():
+                    log.warning("the listener lost its connection, polling meanwhile: %s", redact(str(error).strip()))
+            finally:
+                self._connection = None
+                self._state(False)
+            self._stopping.wait(pause_s)
 
     def _listen(self, connection: Connection) -> None:
         execute(connection, load("leasehold.kernel", "listen_ready"))
         self._wake()  # whatever was announced while nobody listened
         name = f"echo {uuid.uuid4().hex}"
-        sent_at = echoed_at = 0.0
+        echo_at, sent_at = 0.0, None
         while not self._stopping.is_set():
             now = time.monotonic()
-            if now - max(sent_at, echoed_at) > ECHO_EVERY_S:
-                execute(connection, load("leasehold.kernel", "notify_echo"), (name,))
+            if sent_at is not None and now - sent_at > self._echo_within_s:
+                raise _Deaf
+            if sent_at is None and now >= echo_at:
                 sent_at = now
-            for note in connection.notifies(timeout=0.5, stop_after=1):
+                execute(connection, load("leasehold.kernel", "notify_echo"), (name,))
+            news = False
+            for note in connection.notifies(timeout=min(TICK_S, self._echo_within_s / 2), stop_after=1):
                 if note.payload == name:
-                    echoed_at, self.alive = time.monotonic(), True
+                    sent_at, echo_at = None, time.monotonic() + self._echo_every_s
+                    self._said_deaf = False
+                    self._state(True)
                 elif not note.payload.startswith("echo "):
-                    self._wake()
-            if sent_at > echoed_at and time.monotonic() - sent_at > ECHO_WITHIN_S:
-                if self.alive or echoed_at == 0.0:
-                    log.warning("notifications do not arrive on this connection (a pooler?); polling only")
-                self.alive = False
-                echoed_at = time.monotonic()
+                    news = True
+            if news:  # many at once are one call
+                self._wake()
+
+    def _state(self, alive: bool) -> None:
+        if alive != self.alive:
+            self.alive = alive
+            with contextlib.suppress(Exception):
+                self._on_state(alive)
