@@ -2,25 +2,50 @@
 
 Lean on purpose: no task, no timer and no lock per step. A consumer parks on a future only when its queue is empty; one
 sweeper looks at all running steps ten times a second and interrupts those whose time is up or whose lease is lost.
+
+An interruption is a cancellation of the consumer's task, and ends with the step: whatever the function made of it (let
+it through, swallowed it, answered after all), the next step of the slot starts uncancelled. A function that ignores it
+keeps its slot, and is told again every second. A plain function cannot be interrupted: its time being up is recorded,
+its slot stays taken until it returns, and what it returns is dropped; under a keeper the process is ended instead.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 import traceback
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
 
 from leasehold.types import Done, ErrorClass, Outcome, Skip, Snooze, StepError, StepLease
 from leasehold.worker.board import Board
 from leasehold.worker.kinds import Kind
+from leasehold.worker.threads import Threads
+
+log = logging.getLogger("leasehold.worker")
 
 Report = Callable[[Kind, StepLease, Outcome | None], None]
 """Called with how a step ended; None: it was interrupted, because of a stop or a lost lease, and is not recorded."""
 
 OUTCOMES = (Done, Skip, Snooze, StepError)
+DONE = Done()
+YIELD_EVERY_S = 0.002
+"""How long a consumer goes on with steps that never wait before it lets the others have the loop."""
+AGAIN_S = 1.0
+
+
+@dataclass(slots=True, eq=False)
+class Running:
+    """A step in a slot. `why` it was interrupted ("": it was not), and when it was last told."""
+
+    kind: Kind
+    lease: StepLease
+    started_s: float
+    why: str = ""
+    told_s: float = 0.0
 
 
 class Consumers:
@@ -28,11 +53,11 @@ class Consumers:
 
     Args:
         size: how many steps run at once.
-        report: told about every step that was taken from the queue, exactly once.
+        report: told about every step that was taken from the queue, exactly once, unless the pool was stopped.
         board: where running steps are shown to a keeper; None without one.
     """
 
-    def __init__(self, size: int, report: Report, threads: Executor, board: Board | None, slot_base: int) -> None:
+    def __init__(self, size: int, report: Report, threads: Threads, board: Board | None, slot_base: int) -> None:
         self.size = size
         self.waiting: deque[tuple[Kind, StepLease]] = deque()
         self._report = report
@@ -40,86 +65,122 @@ class Consumers:
         self._board = board
         self._slot_base = slot_base
         self._parked: list[asyncio.Future[None]] = []
-        self._running: list[tuple[Kind, StepLease, float] | None] = [None] * size
-        self._why: list[str] = [""] * size
+        self._running: list[Running | None] = [None] * size
         self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = self._deaf = False
 
     def start(self) -> None:
         self._tasks = [asyncio.create_task(self._consume(slot)) for slot in range(self.size)]
 
     def put(self, kind: Kind, leases: list[StepLease]) -> None:
-        self.waiting.extend((kind, lease) for lease in leases)
+        self.waiting.extend([(kind, lease) for lease in leases])
         for _ in range(min(len(self._parked), len(leases))):
             parked = self._parked.pop()
             if not parked.done():
                 parked.set_result(None)
 
-    @property
-    def running(self) -> int:
-        return sum(entry is not None for entry in self._running)
-
-    def take_waiting(self) -> list[StepLease]:
-        """Empty the queue; what was in it has not started."""
-        taken = [lease for _, lease in self.waiting]
+    def take_waiting(self, lost: Callable[[StepLease], bool] | None = None) -> list[tuple[Kind, StepLease]]:
+        """Take out of the queue what has not started: all of it, or what is `lost`."""
+        taken = [entry for entry in self.waiting if lost is None or lost(entry[1])]
+        kept = [entry for entry in self.waiting if lost is not None and not lost(entry[1])]
         self.waiting.clear()
+        self.waiting.extend(kept)
         return taken
 
     def interrupt(self, why: str, lost: Callable[[StepLease], bool] | None = None) -> None:
         """Interrupt running async steps: all of them, or those whose lease is `lost`. Plain functions run on."""
-        for slot, entry in enumerate(self._running):
-            if entry is not None and entry[0].is_async and (lost is None or lost(entry[1])):
-                self._why[slot] = why
-                self._tasks[slot].cancel()
+        for slot, running in enumerate(self._running):
+            if running is not None and running.kind.is_async and (lost is None or lost(running.lease)):
+                self._interrupt(slot, running, why)
 
     def sweep(self) -> None:
-        """Interrupt steps whose time is up."""
+        """Interrupt steps whose time is up, and tell those again that did not listen."""
         now = time.monotonic()
-        for slot, entry in enumerate(self._running):
-            if entry is not None and entry[0].is_async and now - entry[2] > entry[0].timeout_s:
-                self._why[slot] = "timeout"
-                self._tasks[slot].cancel()
+        for slot, running in enumerate(self._running):
+            if running is None:
+                continue
+            if not running.why and now - running.started_s > running.kind.timeout_s:
+                if running.kind.is_async or self._board is None:
+                    self._interrupt(slot, running, "timeout")
+            elif running.why and running.kind.is_async and now - running.told_s > AGAIN_S:
+                log.warning("a '%s' step ignores that it was interrupted (%s)", running.kind.name, running.why)
+                self._interrupt(slot, running, running.why)
 
-    async def stop(self) -> None:
+    def _interrupt(self, slot: int, running: Running, why: str) -> None:
+        running.why = running.why or why
+        running.told_s = time.monotonic()
+        self._tasks[slot].cancel()
+
+    async def stop(self, within_s: float) -> None:
+        """End the consumers. What still runs after *within_s* is left behind, and nothing is reported about it."""
+        self._stopping = True
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=within_s)
+        self._deaf = True
+
+    # -- one consumer -------------------------------------------------------------------------------------------------
 
     async def _consume(self, slot: int) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+        board, board_slot = self._board, self._slot_base + slot
+        yielded_s = time.monotonic()
+        while not self._stopping:
             if not self.waiting:
                 parked = loop.create_future()
                 self._parked.append(parked)
                 await parked
+                yielded_s = time.monotonic()
                 continue
             kind, lease = self.waiting.popleft()
-            self._running[slot] = (kind, lease, time.monotonic())
-            if self._board is not None:
-                self._board.begin(self._slot_base + slot, lease.token, lease.step_id, kind.timeout_s)
-            outcome: Outcome | None
-            try:
-                assert kind.run is not None
-                if kind.is_async:
-                    answer = await kind.run(lease)
-                else:
-                    answer = await loop.run_in_executor(self._threads, kind.run, lease)
-                outcome = answer if isinstance(answer, OUTCOMES) else Done(answer)
-            except asyncio.CancelledError:
-                why, self._why[slot] = self._why[slot], ""
-                if not why:
-                    self._running[slot] = None
-                    self._report(kind, lease, None)
-                    raise
-                task = asyncio.current_task()
-                if task is not None:
-                    task.uncancel()
-                outcome = timed_out(kind) if why == "timeout" else None
-            except Exception as error:
-                outcome = failure(error)
+            running = self._running[slot] = Running(kind, lease, time.monotonic())
+            if board is not None:
+                board.begin(board_slot, lease.token, lease.step_id, kind.timeout_s)
+            thread = None if kind.is_async else self._in_thread(running)
+            outcome = await self._outcome(running, task, thread)
             self._running[slot] = None
-            if self._board is not None:
-                self._board.end(self._slot_base + slot)
-            self._report(kind, lease, outcome)
+            if board is not None:
+                board.end(board_slot)
+            if not self._deaf:
+                self._report(kind, lease, outcome)
+            if thread is not None and not thread.done() and not self._stopping:
+                await asyncio.wait([thread])  # nobody else may have the slot before the function has returned
+            if running.started_s - yielded_s > YIELD_EVERY_S:
+                await asyncio.sleep(0)
+                yielded_s = time.monotonic()
+
+    def _in_thread(self, running: Running) -> asyncio.Future[Any]:
+        assert running.kind.run is not None
+        return asyncio.wrap_future(self._threads.submit(running.kind.run, running.lease))
+
+    async def _outcome(
+        self, running: Running, task: asyncio.Task[None], thread: asyncio.Future[Any] | None
+    ) -> Outcome | None:
+        """Run the step to its end, whatever that is; None when it was interrupted for a reason not its own."""
+        kind = running.kind
+        outcome: Outcome | None
+        try:
+            if thread is not None:
+                answer = await asyncio.shield(thread)
+            else:
+                assert kind.run is not None
+                answer = await kind.run(running.lease)
+        except asyncio.CancelledError as error:
+            if not running.why and not task.cancelling():
+                return failure(error)  # somebody else's cancellation, which the function let through
+            outcome = timed_out(kind) if running.why == "timeout" else None
+        except (Exception, SystemExit) as error:
+            outcome = failure(error)
+        else:
+            outcome = DONE if answer is None else answer if isinstance(answer, OUTCOMES) else Done(answer)
+        if running.why:
+            while task.cancelling():
+                task.uncancel()
+        elif task.cancelling():
+            self._stopping = True  # the loop is closing down, and not by our stop
+        return outcome
 
 
 def timed_out(kind: Kind) -> StepError:
@@ -131,7 +192,7 @@ def timed_out(kind: Kind) -> StepError:
     )
 
 
-def failure(error: Exception) -> StepError:
+def failure(error: BaseException) -> StepError:
     """The StepError for whatever a step raised: its own if it raised one, else transient with the trace's end."""
     if isinstance(error, StepError):
         return error

@@ -67,6 +67,10 @@ class Kind:
         object.__setattr__(self, "is_async", self.run is not None and inspect.iscoroutinefunction(self.run))
 
     @property
+    def paged(self) -> bool:
+        return self.run_page is not None
+
+    @property
     def lease_s(self) -> float:
         """The lease's deadline from its start: all its steps one after another, and a margin for recording them."""
         return self.timeout_s * self.page_max + 30.0

@@ -1,37 +1,48 @@
 """Pages: running a page function over the steps of one lease, and recording its results as they come.
 
 Results are flushed when their effects grow heavy, when a second has passed, or at the end, so memory stays flat and a
-death costs at most what was not flushed. A step whose function raises fails alone; the page goes on with the rest.
+death costs at most what was not flushed. A step whose function raises fails alone and the page goes on with the rest;
+when the function raises before it has said which step it works on, the rest is run one by one, which finds the culprit.
+
+What could not be recorded, or not be given back, is answered to the caller, who tries again: nothing stays held by a
+living worker that has forgotten it.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from leasehold.db.session import Session
-from leasehold.errors import DatabaseUnavailable, HolderGone
-from leasehold.kernel import steps
+from leasehold.errors import HolderGone
 from leasehold.kernel.steps import Verdict
-from leasehold.types import StepError, StepLease
-from leasehold.worker.board import Board
-from leasehold.worker.consumers import failure
+from leasehold.types import Done, Outcome, StepError, StepLease
+from leasehold.worker.board import BETWEEN, WHOLE_PAGE, Board
+from leasehold.worker.consumers import OUTCOMES, failure
 from leasehold.worker.kinds import Kind
+from leasehold.worker.line import AWAY
 from leasehold.worker.recording import Ended, record
 
 log = logging.getLogger("leasehold.worker")
 
 FLUSH_BYTES = 8_000_000
 FLUSH_S = 1.0
+FLUSH_WATCHED_S = 3600.0
+"""While results are recorded the keeper waits this long: the database's time is not the step's."""
+
+
+class _NotRecorded(Exception):
+    """The database is away; what was to be recorded is still pending."""
 
 
 class Page:
     """One leased page under work; the `PageContext` its function sees.
 
     Args:
-        told: called after each flush with the ends recorded and how many of them were lost.
-        stopping: asked between steps; when true the rest is released.
+        told: called after each flush with what was recorded, and the verdicts on it.
+        stopping: asked between steps; when true the rest is given back.
+        taken_away: whether the lease of this token was taken away.
     """
 
     def __init__(
@@ -56,73 +67,127 @@ class Page:
         self._stopping = stopping
         self._taken_away = taken_away
         self._current: StepLease | None = None
+        self._begins = self._lost = False
         self._pending: list[Ended] = []
         self._weight = 0
         self._flushed_at = time.monotonic()
-        self._lost = False
+
+    # -- for the page function ----------------------------------------------------------------------------------------
 
     def begin(self, lease: StepLease) -> None:
         self._current = lease
-        if self._board is not None:
-            self._board.begin(self._slot, lease.token, lease.step_id, self._kind.timeout_s)
+        self._begins = True
+        self._show(lease.step_id, self._kind.timeout_s)
 
     def lost(self) -> bool:
         if not self._lost and self._taken_away(self._token):
             self._lost = True
         return self._lost
 
-    def work(self) -> None:
-        """Run the function until every step has ended, was released, or the lease is lost."""
+    # -- for the worker -----------------------------------------------------------------------------------------------
+
+    def work(self) -> list[tuple[StepLease, Outcome | None]]:
+        """Run the function until every step has ended, the worker stops, or the lease is lost.
+
+        Returns:
+            What is still to be recorded, or (without an outcome) to be given back.
+        """
         try:
-            while self._left and not self.lost():
-                if self._stopping():
-                    break
-                self._pass()
-                self._flush()
-            if self._left and not self._lost:
-                steps.release(self.session, [(lease.token, step_id) for step_id, lease in self._left.items()])
-        except (DatabaseUnavailable, HolderGone) as error:
-            log.warning("page of %d '%s' steps given up: %s", len(self._left), self._kind.name, error.message)
+            leases = list(self._left.values())
+            if not self._pass(leases):
+                for lease in leases:
+                    if lease.step_id in self._left and not self._over() and not self._pass([lease]):
+                        self._add(lease, self._broken, 0)
+            self._flush()
+        except (*AWAY, HolderGone, _NotRecorded) as error:
+            log.warning("a page of '%s' is given up, %d steps not done: %s", self._kind.name, len(self._left), error)
+        except Exception:
+            log.exception("a page of '%s' broke", self._kind.name)
         finally:
             if self._board is not None:
                 self._board.end(self._slot)
+        return [*self._pending, *((lease, None) for lease in self._left.values())]
 
-    def _pass(self) -> None:
-        """One run of the page function over what is left; ends early when it raises."""
+    def _over(self) -> bool:
+        return self._stopping() or self.lost()
+
+    def _pass(self, leases: list[StepLease]) -> bool:
+        """Run the page function over *leases*, and again over what a step that raised has left of them.
+
+        False: it raised, and nobody knows for which step.
+        """
+        while leases and not self._over():
+            self._current = None
+            self._between()
+            try:
+                self._results(leases)
+            except (*AWAY, HolderGone, _NotRecorded):
+                raise
+            except (Exception, SystemExit) as error:
+                log.debug("a '%s' step raised", self._kind.name, exc_info=True)
+                self._broken = failure(error)
+                culprit = self._current
+                if culprit is None or culprit.step_id not in self._left:
+                    return False
+                self._add(culprit, self._broken, 0)
+            leases = [lease for lease in leases if lease.step_id in self._left]
+        return True
+
+    def _results(self, leases: list[StepLease]) -> None:
         assert self._kind.run_page is not None
-        leases = list(self._left.values())
-        self._current = None
+        name = self._kind.name
+        results: Iterator[tuple[int, Outcome, int]] = iter(self._kind.run_page(self, leases))
         try:
-            for index, outcome, weight in self._kind.run_page(self, leases):
-                self._add(leases[index], outcome, weight)
-                if self._lost or self._stopping():
+            for index, outcome, weight in results:
+                if not 0 <= index < len(leases):
+                    raise RuntimeError(f"the page function of '{name}' gave step {index} of {len(leases)}")
+                if leases[index].step_id not in self._left:
+                    log.error("the page function of '%s' gave a second outcome for a step; the first one counts", name)
+                    continue
+                self._add(leases[index], outcome if isinstance(outcome, OUTCOMES) else Done(outcome), weight)
+                if self._over():
                     return
-            for lease in leases:
-                if lease.step_id in self._left:
-                    raise RuntimeError(f"the page function of '{self._kind.name}' gave no outcome for a step")
-        except (DatabaseUnavailable, HolderGone):
-            raise
-        except Exception as error:
-            broken = failure(error)
-            log.debug("a '%s' step raised", self._kind.name, exc_info=True)
-            ended = [self._current] if self._current is not None and self._current.step_id in self._left else leases
-            for lease in ended:
-                if lease.step_id in self._left:
-                    self._add(lease, broken, 0)
+        finally:
+            if (close := getattr(results, "close", None)) is not None:
+                close()
+        for lease in leases:
+            if lease.step_id in self._left:
+                self._add(lease, StepError("no outcome", f"the page function of '{name}' gave none for this step"), 0)
 
-    def _add(self, lease: StepLease, outcome: StepError | object, weight: int) -> None:
+    def _add(self, lease: StepLease, outcome: Outcome, weight: int) -> None:
         del self._left[lease.step_id]
         self._current = None
-        self._pending.append((lease, outcome))  # type: ignore[arg-type]
+        self._pending.append((lease, outcome))
         self._weight += weight
         if self._weight > FLUSH_BYTES or time.monotonic() - self._flushed_at > FLUSH_S:
             self._flush()
+        self._between()
 
     def _flush(self) -> None:
         if self._pending:
-            pending, self._pending, self._weight = self._pending, [], 0
-            verdicts = record(self.session, pending, self._kind.effects)
-            if Verdict.LOST in verdicts:
-                self._lost = True
-            self._told(pending, verdicts)
+            self._show(BETWEEN, FLUSH_WATCHED_S)
+            try:
+                recorded = record(self.session, self._pending, self._kind.effects)
+            except Exception as error:
+                if not isinstance(error, AWAY):
+                    log.exception("a page of '%s' cannot be recorded", self._kind.name)
+                raise _NotRecorded(str(error)) from error
+            self._pending, self._weight = [], 0
+            verdicts = [verdict for _, _, verdict in recorded]
+            self._lost = self._lost or Verdict.LOST in verdicts
+            self._told([(lease, outcome) for lease, outcome, _ in recorded], verdicts)
         self._flushed_at = time.monotonic()
+
+    # -- for the keeper -----------------------------------------------------------------------------------------------
+
+    def _between(self) -> None:
+        """No step is under work just now. A function that never says which one it works on has the time of them all,
+        and is suspected as a whole."""
+        if self._begins:
+            self._show(BETWEEN, self._kind.timeout_s)
+        else:
+            self._show(WHOLE_PAGE, self._kind.timeout_s * max(1, len(self._left)))
+
+    def _show(self, step_id: int, timeout_s: float) -> None:
+        if self._board is not None:
+            self._board.begin(self._slot, self._token, step_id, timeout_s)

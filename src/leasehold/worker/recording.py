@@ -1,72 +1,124 @@
 """Recording: how the ends of steps, and their effects, reach the database.
 
 Effects and ends commit together: first the accepted set is asked for (which locks the leases), then effects are written
-for exactly those, then the steps are finished. A row that the database refuses is bisected out and fails alone, with
-the database's own words; the rest of the page is kept.
+for exactly those, then the steps are finished. A row that the database or the effects refuse is bisected out and fails
+alone, in their own words; the rest of the page is kept.
 
-Authoritative: the verdicts. A step that is lost has written nothing.
+Authoritative: the verdicts. A step that is lost has written nothing. May be sent again as a whole.
+
+What can fail: the database may be away (`line.AWAY`); then nothing is known, and the same ends are recorded again.
 """
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Sequence
+from typing import Any
 
 import psycopg
 
 from leasehold.db.session import Connection, Session
+from leasehold.errors import LeaseholdError
 from leasehold.kernel import steps
 from leasehold.kernel.steps import End, Verdict
 from leasehold.types import Done, ErrorClass, Outcome, Skip, Snooze, StepError, StepLease
 from leasehold.worker.kinds import Effects
+from leasehold.worker.line import AWAY, Line
+
+log = logging.getLogger("leasehold.worker")
 
 Ended = tuple[StepLease, Outcome]
+Recorded = tuple[StepLease, Outcome, Verdict]
 
 DETAIL_MAX = 2000
 """Characters of an error kept with a step: enough for a message and the end of a trace."""
+DELAY_MAX_S = 10 * 365 * 86_400.0
+AGAIN = (ErrorClass.TRANSIENT, ErrorClass.TIMEOUT, ErrorClass.HOLDER_DIED)
 
 
 def end_of(lease: StepLease, outcome: Outcome) -> End:
-    """The kernel's word for an outcome."""
+    """The kernel's word for an outcome. Whatever a step put into it, the database can store it."""
     end = End(lease.token, lease.step_id, "succeeded")
     if isinstance(outcome, Done):
-        end.detail = outcome.result if isinstance(outcome.result, str) else None
+        end.detail = text(outcome.result) if isinstance(outcome.result, str) else None
     elif isinstance(outcome, Skip):
-        end.ended, end.reason, end.detail = "cancelled", outcome.reason, _text(outcome.detail)
+        end.ended, end.reason, end.detail = "cancelled", text(outcome.reason), text(outcome.detail)
     elif isinstance(outcome, Snooze):
-        end.ended, end.reason, end.delay_s, end.wait_key = "snoozed", outcome.why, outcome.delay_s, outcome.wait_key
+        end.ended, end.reason, end.wait_key = "snoozed", text(outcome.why), outcome.wait_key
+        end.delay_s = _delay(outcome.delay_s) or 0.0
     elif outcome.error_class is ErrorClass.RESOURCE:
-        end.ended, end.reason, end.detail = "snoozed", outcome.reason, _text(outcome.detail)
-        end.delay_s = outcome.retry_after_s or 1.0
+        end.ended, end.reason, end.detail = "snoozed", text(outcome.reason), text(outcome.detail)
+        end.delay_s = _delay(outcome.retry_after_s) or 1.0
     else:
-        again = outcome.error_class in (ErrorClass.TRANSIENT, ErrorClass.TIMEOUT, ErrorClass.HOLDER_DIED)
-        end.ended = "error" if again else "failed"
-        end.reason, end.delay_s = outcome.reason, outcome.retry_after_s
-        end.detail = _text(f"{outcome.detail} -> {outcome.remedy}" if outcome.remedy else outcome.detail)
+        end.ended = "error" if outcome.error_class in AGAIN else "failed"
+        end.reason, end.delay_s = text(outcome.reason), _delay(outcome.retry_after_s)
+        end.detail = text(f"{outcome.detail} -> {outcome.remedy}" if outcome.remedy else outcome.detail)
     return end
 
 
-def _text(value: str) -> str:
-    return value[-DETAIL_MAX:].replace("\x00", "")
+def text(value: Any) -> str:
+    """*value* as PostgreSQL can store it: no NUL, no half of a surrogate pair, and not endless."""
+    return str(value)[-DETAIL_MAX:].replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
 
 
-def record(session: Session, ended: Sequence[Ended], effects: Effects | None) -> list[Verdict]:
-    """Commit *ended* with their effects; a verdict each, in order. Safe to send again."""
+def _delay(value: Any) -> float | None:
+    """Seconds to wait; None for whatever is no time to wait (the workflow's backoff then)."""
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        return None
+    return None if math.isnan(seconds) else min(max(0.0, seconds), DELAY_MAX_S)
+
+
+class _RowsRefused(Exception):
+    """The database refused these rows; no other try will do better."""
+
+
+def record(session: Session, ended: Sequence[Ended], effects: Effects | None) -> list[Recorded]:
+    """Commit *ended* with their effects; a verdict each, in order. What stands there may differ from what was given:
+    a success whose effects were refused is recorded as a failure.
+
+    Raises:
+        AWAY: nothing may be assumed about any of them; call again.
+    """
     if not ended:
         return []
-    if effects is None:
-        return steps.finish_all(session, [end_of(lease, outcome) for lease, outcome in ended])
     try:
-        return session.run(lambda connection: _with_effects(connection, ended, effects))
-    except (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError) as error:
-        if len(ended) == 1:
-            refused = StepError("refused by the database", str(error), remedy="Report this file; it is a defect.")
-            return record(session, [(ended[0][0], refused)], None)
+        if effects is None:
+            one = session.single if isinstance(session, Line) else session.run
+            verdicts = one(lambda connection: steps.finish(connection, _ends(ended)))
+        else:
+            verdicts = session.run(lambda connection: _with_effects(connection, ended, effects))
+    except (*AWAY, LeaseholdError):
+        raise
+    except Exception as error:
+        return _bisect(session, ended, effects, error)
+    return [(lease, outcome, verdict) for (lease, outcome), verdict in zip(ended, verdicts, strict=True)]
+
+
+def _bisect(session: Session, ended: Sequence[Ended], effects: Effects | None, error: Exception) -> list[Recorded]:
+    if len(ended) > 1:
         middle = len(ended) // 2
         return record(session, ended[:middle], effects) + record(session, ended[middle:], effects)
+    if effects is None:
+        raise error
+    log.warning("the effects of step %s were refused: %s", ended[0][0].step_id, error)
+    refused = StepError("refused by the database", str(error), remedy="Report this item; it is a defect.")
+    return record(session, [(ended[0][0], refused)], None)
+
+
+def _ends(ended: Sequence[Ended]) -> list[End]:
+    return [end_of(lease, outcome) for lease, outcome in ended]
 
 
 def _with_effects(connection: Connection, ended: Sequence[Ended], effects: Effects) -> list[Verdict]:
     held = steps.accept(connection, [(lease.token, lease.step_id) for lease, _ in ended])
     if held:
-        effects(connection, [ended[index] for index in held])
-    return steps.finish(connection, [end_of(lease, outcome) for lease, outcome in ended])
+        try:
+            effects(connection, [ended[index] for index in held])
+        except psycopg.OperationalError as error:
+            if (error.sqlstate or "").startswith("54"):  # a limit of the program: too long, too many; not its absence
+                raise _RowsRefused(str(error)) from error
+            raise
+    return steps.finish(connection, _ends(ended))

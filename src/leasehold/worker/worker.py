@@ -3,10 +3,15 @@
 Embedded in your own program it keeps itself alive by a thread; in a child process its keeper does (`holder_id` and
 `board` are then given). Several workers in one process are independent; nothing here is global.
 
-Invariant: what this worker holds is in `_held`, per kind; it asks for no more than its consumers and prefetch allow.
-Claims are numbered, so one whose reply was lost is asked for again under its number and answered with the same leases.
+Life: `start` joins and claims; `stop` stops claiming, lets running steps finish, interrupts what exceeds the time,
+gives back uncharged what did not end, and leaves. Everything is done once, however often it is asked for.
 
-Not here: which lane is next (policy), how a page runs (pages), how a single step runs (consumers), processes (keeper).
+What can fail: the database may go away, for any time; work goes on when it is back. The holder may be reaped meanwhile:
+an embedded worker drops what it held and joins anew, a kept one ends (its keeper starts another). Anything else that
+breaks a loop of the worker stops the whole worker, aloud: half a worker would hold steps that nobody works.
+
+Not here: when to look and claim (claiming), how a step runs (consumers, pages), how ends are recorded (finishing), what
+is held (held), processes (keeper).
 """
 
 from __future__ import annotations
@@ -15,43 +20,42 @@ import asyncio
 import contextlib
 import logging
 import os
-import random
 import socket
 import threading
 import time
-from collections import defaultdict, deque
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from leasehold.db.session import Session
 from leasehold.db.target import Target
-from leasehold.errors import DatabaseUnavailable, HolderGone, LeaseholdError
-from leasehold.kernel import groups, holders, steps
-from leasehold.kernel.steps import Lane, Lease, Verdict
+from leasehold.errors import HolderGone, LeaseholdError, UsageError
+from leasehold.kernel import holders
+from leasehold.kernel.steps import Verdict
 from leasehold.options import LeaseOptions
 from leasehold.types import Outcome, StepError, StepLease
 from leasehold.worker.beats import Beats
 from leasehold.worker.board import Board
+from leasehold.worker.claiming import Claimer, Delivery
 from leasehold.worker.consumers import Consumers
+from leasehold.worker.finishing import Finisher, Folder
+from leasehold.worker.held import Held, Ledger
 from leasehold.worker.kinds import Kind
+from leasehold.worker.line import AWAY, Line
 from leasehold.worker.listener import Listener
 from leasehold.worker.pages import Page
-from leasehold.worker.policy import KindLimits, LanePolicy, LaneView
-from leasehold.worker.pools import check_kinds, pool_of
-from leasehold.worker.recording import Ended, record
+from leasehold.worker.pools import Pools, check_kinds, pool_of
+from leasehold.worker.recording import Ended, Recorded
+from leasehold.worker.threads import Threads
 
 log = logging.getLogger("leasehold.worker")
 T = TypeVar("T")
+Rest = list[tuple[StepLease, Outcome | None]]
 
-POLL_MIN_S = 0.05
-HINT_AGE_S = 1.0
-"""A hint is where this worker stood in a lane this long ago: a step whose commit came later than its neighbours' is
-still behind it."""
-RESCAN_EVERY_S = 30.0
-"""A scan of each lane from its start at least this often, for commits that came later still."""
-FOLD_EVERY_S = 0.2
+SWEEP_EVERY_S = 0.1
+INTERRUPTED_S = 0.5
+"""How long interrupted steps may take to end, once a stop has run out of time."""
+LEAVE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +83,7 @@ class WorkerConfig:
 
 @dataclass(slots=True)
 class Counts:
-    """What this worker did so far, in steps."""
+    """What this worker did so far, in steps. `failed` are among the `ended`; `lost` were refused as too late."""
 
     claimed: int = 0
     ended: int = 0
@@ -89,109 +93,117 @@ class Counts:
 
 
 class Worker:
-    """`async with Worker(config): ...`, or `start` and `stop`."""
+    """`async with Worker(config): ...`, or `start` and `stop`. Its methods belong to one event loop."""
 
     def __init__(self, config: WorkerConfig, *, holder_id: int | None = None, board: Board | None = None) -> None:
         check_kinds(config.consumers, [kind.name for kind in config.kinds])
         self.config = config
         self.counts = Counts()
         self._kinds = {kind.name: kind for kind in config.kinds if pool_of(kind.name, config.consumers) is not None}
-        self._holder_id = holder_id
+        if not self._kinds:
+            raise UsageError(f"No consumer of {dict(config.consumers)} serves any of the worker's kinds.")
+        self._holder_id = holder_id or 0
         self._kept_by_parent = holder_id is not None
         self._board = board
-        self._policy = LanePolicy(config.consumers, {name: _limits(kind) for name, kind in self._kinds.items()})
-        self._held: dict[str, int] = defaultdict(int)
-        self._leases: dict[int, tuple[float, bool]] = {}  # token: (when its claim was answered, alone)
-        self._left: dict[int, int] = {}  # token: steps of it not yet ended
-        self._lost_tokens: set[int] = set()
-        self._claim_no = 0
-        self._hints: dict[int, deque[tuple[float, int]]] = {}
-        self._rescan_at: dict[int, float] = {}
-        self._ended: list[tuple[Kind, StepLease, Outcome | None]] = []
-        self._draining_for: tuple[int, ...] = ()
-        self._views: list[LaneView] = []
-        self._lanes: dict[int, Lane] = {}
-        self._folds: dict[int, float] = {}
-        self._stopping = False
+        self._starting = asyncio.Lock()
+        self._started = self._stopping = False
+        self._stopped = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._give_up_at = float("inf")
         self._page_stop = threading.Event()
-        self._started = False
         self._failure: BaseException | None = None
+        self._beats: Beats | None = None
+        self._pools: dict[str, Consumers] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._page_lines: list[Line] = []
+        self._local = threading.local()
+        self._page_slots = list(range(sum(config.consumers.values())))
 
     # -- life ---------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Join and begin to work. Starting twice changes nothing."""
-        if self._started:
-            return
-        self._started = True
+        """Join and begin to work. Starting twice changes nothing.
+
+        Raises:
+            DatabaseUnavailable: it could not join; it may be started again.
+            UsageError: it has been stopped; make a new one.
+        """
+        async with self._starting:
+            if self._stopping:
+                raise UsageError("A worker that was stopped cannot be started again.", remedy="Make a new Worker.")
+            if self._started:
+                return
+            self._make()
+            try:
+                if not self._kept_by_parent:
+                    self._holder_id = await self._in(self._claim_thread, self._join)
+            except BaseException:
+                self._close()
+                raise
+            self._claimer.join(self._holder_id)
+            self._begin()
+            self._started = True
+
+    def _make(self) -> None:
+        config, target = self.config, self.config.target
         self._loop = asyncio.get_running_loop()
-        self._wake, self._ended_event, self._idle = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        target = self.config.target
-        self._claims = Session(target, application_name="leasehold claims")
-        self._finishes = Session(target, application_name="leasehold finishes")
-        self._claim_thread = ThreadPoolExecutor(1, "leasehold-claims")
-        self._finish_thread = ThreadPoolExecutor(1, "leasehold-finishes")
-        slots = sum(self.config.consumers.values())
-        self._threads = ThreadPoolExecutor(max(slots, 1), "leasehold-consumer")
-        self._page_sessions: list[Session] = []
-        self._page_slots = list(range(slots))
-        self._local = threading.local()
-        self._pools: dict[str, Consumers] = {}
+        self._claims = Line(target, application_name="leasehold claims")
+        self._finishes = Line(target, application_name="leasehold finishes")
+        self._claim_thread, self._finish_thread = Threads(1, "leasehold-claims"), Threads(1, "leasehold-finishes")
+        slots = sum(config.consumers.values())
+        self._threads = Threads(slots, "leasehold-consumer")
+        prefetch = {name: 0 if kind.paged else kind.prefetch for name, kind in self._kinds.items()}
+        self._ledger = Ledger(Pools(config.consumers, prefetch), self._nothing_held)
+        self._finisher = Finisher(self._finishes, self._finish_thread, self._ledger, self._tally, self._news)
+        self._folder = Folder()
+        self._claimer = Claimer(
+            self._claims, self._claim_thread, self._kinds, config.consumers, self._ledger,
+            poll_max_s=config.poll_max_s, deliver=self._deliver, full=lambda: self._finisher.full,
+        )  # fmt: skip
         base = slots
-        for name, size in self.config.consumers.items():
+        for name, size in config.consumers.items():
             self._pools[name] = Consumers(size, self._report, self._threads, self._board, base)
-            self._pools[name].start()
             base += size
-        if self._holder_id is None:
-            name = self.config.name or f"{socket.gethostname()}:{os.getpid()}"
-            self._holder_id = await self._in(
-                self._claim_thread,
-                lambda: holders.join(self._claims, kind="worker", name=name, ttl_s=self.config.lease.ttl_s),
-            )
-        self._beats = None
+        self._pool_of = {kind: self._pools[pool_of(kind, config.consumers) or "*"] for kind in self._kinds}
+        self._listener = Listener(target, self._heard)
+
+    def _begin(self) -> None:
+        for pool in self._pools.values():
+            pool.start()
         if not self._kept_by_parent:
-            self._beats = Beats(target, self.config.lease, lambda: [self._holder_id or 0], self._beaten)
+            self._beats = Beats(self.config.target, self.config.lease, lambda: [self._holder_id], self._beaten)
             self._beats.start()
-        self._listener = Listener(target, self._wake_threadsafe)
         self._listener.start()
         self._tasks = [
-            asyncio.create_task(self._guard(self._claim_loop()), name="leasehold-claim"),
-            asyncio.create_task(self._guard(self._finish_loop()), name="leasehold-finish"),
-            asyncio.create_task(self._guard(self._sweep_loop()), name="leasehold-sweep"),
+            asyncio.create_task(self._guard(work), name=f"leasehold-{name}")
+            for name, work in (("claim", self._claim()), ("finish", self._finisher.run()), ("sweep", self._sweep()))
         ]
 
     async def stop(self, timeout_s: float = 30.0) -> None:
-        """Stop claiming, let running steps finish, cancel what exceeds the time, release it uncharged, leave.
+        """Stop claiming, let running steps finish, interrupt what exceeds the time, give it back uncharged, leave.
 
         Takes at most `timeout_s` and about two seconds, also when the database is down. Stopping a worker that was
-        not started, or twice, does nothing.
+        not started does nothing; stopping it again waits for the first stop, and may shorten it.
         """
-        if not self._started or self._stopping:
+        if not self._started:
+            return
+        self._give_up_at = min(self._give_up_at, time.monotonic() + timeout_s)
+        if self._stopping:
+            self._idle.set()
+            await self._stopped.wait()
             return
         self._stopping = True
-        give_up_at = time.monotonic() + timeout_s
-        self._wake.set()
-        await self._quietly(self._tasks[0], 1.0)
-        self._page_stop.set()
-        for pool in self._pools.values():
-            self._release_later(pool.take_waiting())
-        await self._drain(give_up_at - time.monotonic())
-        for pool in self._pools.values():
-            pool.interrupt("stopping")
-        await self._drain(0.5)
-        for task in self._tasks[1:]:
-            task.cancel()
-        for pool in self._pools.values():
-            await pool.stop()
-        self._listener.stop()
-        if self._beats is not None:
-            await asyncio.to_thread(self._beats.stop)
-        await self._leave(max(0.5, give_up_at - time.monotonic()))
+        try:
+            await self._wind_down()
+        finally:
+            self._close()
+            self._stopped.set()
 
     async def wait(self) -> None:
-        """Until the worker stops, or fails for a reason it cannot mend (which is raised)."""
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._failure is not None and not self._stopping:
+        """Until the worker has stopped. Raises what it failed of, if it could not mend that."""
+        if self._started:
+            await self._stopped.wait()
+        if self._failure is not None:
             raise self._failure
 
     async def __aenter__(self) -> Worker:
@@ -201,351 +213,233 @@ class Worker:
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
-    async def _leave(self, within_s: float) -> None:
-        """Give everything back and close; without the database the reaper will do it one TTL later."""
-        self._claims.patience_s = self._finishes.patience_s = min(1.0, within_s)
-        with contextlib.suppress(LeaseholdError, TimeoutError):
-            await asyncio.wait_for(self._in(self._finish_thread, self._give_back), within_s + 1.0)
-        for session in (self._claims, self._finishes, *self._page_sessions):
-            session.close()
+    @property
+    def holder_id(self) -> int:
+        """The holder it works as; 0 before it has joined."""
+        return self._holder_id
+
+    # -- the stop -----------------------------------------------------------------------------------------------------
+
+    async def _wind_down(self) -> None:
+        self._claimer.stop()
+        await asyncio.wait(self._tasks[:1], timeout=min(1.0, max(0.0, self._give_up_at - time.monotonic())))
+        self._tasks[0].cancel()
+        self._page_stop.set()
+        for pool in self._pools.values():
+            for kind, lease in pool.take_waiting():
+                self._report(kind, lease, None)
+        await self._until_settled()
+        for pool in self._pools.values():
+            pool.interrupt("stopping")
+        self._give_up_at = time.monotonic() + INTERRUPTED_S
+        await self._until_settled()
+        await asyncio.gather(*(pool.stop(0.1) for pool in self._pools.values()))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks, timeout=0.1)
+        if self._beats is not None:
+            self._beats.stop_soon()
+        await self._leave()
+
+    async def _until_settled(self) -> None:
+        """Until every lease is settled, or the time is up."""
+        while not self._ledger.empty and (left_s := self._give_up_at - time.monotonic()) > 0:
+            self._idle.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), left_s)
+
+    async def _leave(self) -> None:
+        """Give everything back; without the database the reaper does it one TTL later."""
+        line = Line(self.config.target, application_name="leasehold leaves", patience_s=LEAVE_S / 2)
+        thread = Threads(1, "leasehold-leaves")
+        try:
+            async with asyncio.timeout(LEAVE_S):
+                self.counts.released += await self._in(thread, lambda: holders.leave(line, self._holder_id))
+        except (*AWAY, LeaseholdError, TimeoutError) as error:
+            log.warning("what this worker held could not be given back, the reaper will: %s", error)
+        finally:
+            line.close()
+            thread.shutdown(wait=False, cancel_futures=True)
+
+    def _close(self) -> None:
+        """Threads and sessions; whatever is still in a call is woken and ends by itself."""
+        for task in self._tasks:
+            task.cancel()
+        if self._beats is not None:
+            self._beats.stop_soon()
+        self._listener.stop()
+        for line in (self._claims, self._finishes, *self._page_lines):
+            line.close()
         for executor in (self._claim_thread, self._finish_thread, self._threads):
             executor.shutdown(wait=False, cancel_futures=True)
 
-    def _give_back(self) -> None:
-        self.counts.released += holders.leave(self._finishes, self._holder_id or 0)
-
-    async def _drain(self, within_s: float) -> None:
-        """Until nothing runs and everything is recorded, or the time is up."""
-        give_up_at = time.monotonic() + max(0.0, within_s)
-        while time.monotonic() < give_up_at:
-            if not self._left and not self._ended:
-                return
-            self._idle.clear()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._idle.wait(), min(0.05, max(0.001, give_up_at - time.monotonic())))
-
-    async def _guard(self, work: Any) -> None:
+    async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:
+        except Exception as error:
+            if self._stopping:
+                return
             self._failure = error
-            log.error("worker stopped: %s", error, exc_info=not isinstance(error, LeaseholdError))
-            for task in self._tasks:
-                task.cancel()
-            raise
+            log.error("worker stops: %s", error, exc_info=not isinstance(error, LeaseholdError))  # noqa: TRY400
+            gone = isinstance(error, HolderGone)
+            if gone:
+                self._ledger.lose_all()
+                self._drop_lost()
+            self._last_stop = asyncio.create_task(self.stop(0.2 if gone else 5.0))
 
     # -- claiming -----------------------------------------------------------------------------------------------------
 
-    async def _claim_loop(self) -> None:
-        look_at, empty_polls, looked_s = 0.0, 0, 0.0
-        while not self._stopping:
-            woken = self._wake.is_set()
-            self._wake.clear()
-            now = time.monotonic()
-            if woken:  # something ended, arrived or was said: look again, but not more often than every 2 ms
-                look_at = min(look_at, looked_s + 0.002)
-            if now >= look_at:
-                looked_s = now
-                if not await self._look():
-                    look_at = time.monotonic() + 1.0
-                    continue
-                empty_polls = 0 if self._views else empty_polls + 1
-                look_at = time.monotonic() + self._poll_s(empty_polls)
-            if await self._claim_once():
-                continue
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), max(0.0, look_at - time.monotonic()))
-
-    def _poll_s(self, empty_polls: int) -> float:
-        wait_s = min(self.config.poll_max_s, POLL_MIN_S * 2 ** min(empty_polls, 10))
-        return wait_s * random.uniform(0.75, 1.25)
-
-    async def _look(self) -> bool:
-        """Ask which lanes have work; False when the database cannot be reached just now."""
-        try:
-            found = await self._in(self._claim_thread, lambda: steps.lanes(self._claims, list(self._kinds)))
-        except DatabaseUnavailable as error:
-            log.warning("%s", error.message)
-            return False
-        self._lanes = {lane.lane_id: lane for lane in found}
-        self._views = [
-            LaneView(lane.lane_id, lane.kind, lane.group_id, lane.weight, lane.priority, stage=lane.stage)
-            for lane in found
-        ]
-        return True
-
-    async def _claim_once(self) -> bool:
-        """Ask for what the policy wants; whether anything came."""
-        requests = self._requests()
-        if not requests:
-            return False
-        self._claim_no += 1
-        number, holder_id = self._claim_no, self._holder_id or 0
-        try:
-            claimed = await self._in(
-                self._claim_thread, lambda: steps.claim(self._claims, holder_id, number, requests)
-            )
-        except HolderGone:
-            if self._kept_by_parent:
-                raise
-            await self._join_again()
-            return True
-        except DatabaseUnavailable as error:
-            log.warning("%s", error.message)
-            return False
-        for lease in claimed.leases:
-            await self._dispatch(lease)
-        self._learn(requests, claimed)
-        return bool(claimed.leases)
-
-    def _requests(self) -> list[steps.LaneRequest]:
-        if self._draining_for:
-            if self._leases:
-                return []
-            wanted, self._draining_for = self._draining_for, ()
-            known = [lane_id for lane_id in wanted if lane_id in self._lanes]
-            return [self._request(lane_id, 1) for lane_id in known]
-        if any(alone for _, alone in self._leases.values()):
-            return []
-        return [self._request(wish.lane_id, wish.n) for wish in self._policy.choose(self._views, self._held)]
-
-    def _request(self, lane_id: int, n: int) -> steps.LaneRequest:
-        kind = self._kinds[self._lanes[lane_id].kind]
-        n = kind.page_max if kind.run_page is not None else n
-        return steps.LaneRequest(lane_id, n, self._hint(lane_id), kind.lease_s)
-
-    def _hint(self, lane_id: int) -> int:
-        now = time.monotonic()
-        if now >= self._rescan_at.get(lane_id, 0.0):
-            self._rescan_at[lane_id] = now + RESCAN_EVERY_S
-            return 0
-        history = self._hints.get(lane_id)
-        if not history:
-            return 0
-        while len(history) > 1 and now - history[1][0] > HINT_AGE_S:
-            history.popleft()
-        return history[0][1] if now - history[0][0] > HINT_AGE_S else 0
-
-    def _learn(self, requests: list[steps.LaneRequest], claimed: steps.Claimed) -> None:
-        """Tell the policy and the hints what the claim brought."""
-        now = time.monotonic()
-        got = {lease.lane_id: lease for lease in claimed.leases}
-        for request in requests:
-            lease = got.get(request.lane_id)
-            paged = self._kinds[self._lanes[request.lane_id].kind].run_page is not None
-            n = len(lease.steps) if lease else 0
-            self._policy.took(request.lane_id, min(n, 1) if paged else n)
-            if lease is None:
-                if request.hint:  # the lane was said to have work: look from its start next time
-                    self._hints.pop(request.lane_id, None)
-                    self._rescan_at[request.lane_id] = 0.0
-                    self._wake.set()
-            elif lease.last_position is not None:
-                self._hints.setdefault(request.lane_id, deque()).append((now, lease.last_position))
-        if claimed.alone_waiting:
-            self._draining_for = claimed.alone_waiting
+    async def _claim(self) -> None:
+        while True:
+            try:
+                return await self._claimer.run()
+            except HolderGone:
+                if self._kept_by_parent:
+                    raise
+                await self._join_again()
 
     async def _join_again(self) -> None:
         """This holder was reaped (the process slept, or the database was away): drop all it held and join anew."""
         log.warning("holder %s was reaped; what it held is dropped, joining again", self._holder_id)
-        self._lost_tokens.update(self._leases)
+        self._ledger.lose_all()
         self._drop_lost()
+        while True:
+            try:
+                holder_id = await self._in(self._claim_thread, self._join)
+            except AWAY as error:
+                log.warning("cannot join, trying again: %s", error)
+                await asyncio.sleep(0.5)
+            else:
+                self._holder_id = holder_id
+                self._claimer.join(holder_id)
+                return
+
+    def _join(self) -> int:
         name = self.config.name or f"{socket.gethostname()}:{os.getpid()}"
-        self._holder_id = await self._in(
-            self._claim_thread,
-            lambda: holders.join(self._claims, kind="worker", name=name, ttl_s=self.config.lease.ttl_s),
-        )
-        self._claim_no = 0
+        return holders.join(self._claims, kind="worker", name=name, ttl_s=self.config.lease.ttl_s)
+
+    def _deliver(self, delivery: Delivery) -> None:
+        lease, kind = delivery.lease, delivery.kind
+        held = self._ledger.take(lease, kind, delivery.answered_s)
+        self.counts.claimed += held.left
+        if kind.paged:
+            future = self._threads.submit(self._work_page, held, delivery.leased)
+            future.add_done_callback(lambda done: self._soon(self._page_over, held, delivery.leased, done))
+        else:
+            self._pool_of[kind.name].put(kind, delivery.leased)
 
     # -- running ------------------------------------------------------------------------------------------------------
 
-    async def _dispatch(self, lease: Lease) -> None:
-        lane = self._lanes[lease.lane_id]
-        kind = self._kinds[lane.kind]
-        self._leases[lease.token] = (time.monotonic(), lease.alone)
-        self._left[lease.token] = len(lease.steps)
-        self.counts.claimed += len(lease.steps)
-        items: dict[int, Any] = {}
-        if kind.payload:
-            runs = [step_id >> 10 for step_id, _ in lease.steps]
-            items = await self._in(self._claim_thread, lambda: steps.payloads(self._claims, runs))
-        leased = [
-            StepLease(step_id, lease.token, attempt, items.get(step_id >> 10), lane.group_id)
-            for step_id, attempt in lease.steps
-        ]
-        if kind.run_page is not None:
-            self._held[kind.name] += 1
-            future = self._threads.submit(self._work_page, kind, leased)
-            future.add_done_callback(lambda done: self._page_done(kind, lease.token, done))
-        else:
-            self._held[kind.name] += len(leased)
-            self._pools[pool_of(kind.name, self.config.consumers) or "*"].put(kind, leased)
+    def _report(self, kind: Kind, lease: StepLease, outcome: Outcome | None) -> None:
+        """A single step has ended, was interrupted (None), or will not start (None)."""
+        self._ledger.free(kind)
+        self._finisher.add(kind, lease, outcome)
+        if self._ledger.in_consumers[kind.name] <= kind.prefetch // 2:
+            self._claimer.wake()
 
-    def _work_page(self, kind: Kind, leased: list[StepLease]) -> None:
-        session = getattr(self._local, "session", None)
-        if session is None:
-            session = self._local.session = Session(self.config.target, application_name="leasehold consumer")
-            self._page_sessions.append(session)
+    def _work_page(self, held: Held, leased: list[StepLease]) -> Rest:
+        line = getattr(self._local, "line", None)
+        if line is None:
+            line = self._local.line = Line(self.config.target, application_name="leasehold consumer")
+            self._page_lines.append(line)
+            if self._stopped.is_set():
+                line.close()
         slot = self._page_slots.pop()
         try:
-            Page(
-                kind, leased, session, board=self._board, slot=slot,
-                told=lambda ended, verdicts: self._page_told(session, ended, verdicts),
-                stopping=self._page_stop.is_set, taken_away=self._lost_tokens.__contains__,
+            return Page(
+                held.kind, leased, line, board=self._board, slot=slot,
+                told=lambda ended, verdicts: self._page_told(line, held, ended, verdicts),
+                stopping=self._page_stop.is_set, taken_away=lambda token: held.lost,
             ).work()  # fmt: skip
         finally:
             self._page_slots.append(slot)
 
-    def _page_told(self, session: Session, ended: list[Ended], verdicts: list[Verdict]) -> None:
-        self._count(ended, verdicts)
-        self._fold(session, {lease.group_id for lease, _ in ended})
-        self._wake_threadsafe()
+    def _page_told(self, line: Line, held: Held, ended: list[Ended], verdicts: list[Verdict]) -> None:
+        self._soon(self._page_recorded, held, ended, verdicts)
+        self._folder.fold(line, {lease.group_id for lease, _ in ended})
 
-    def _page_done(self, kind: Kind, token: int, done: Future[None]) -> None:
-        error = None if done.cancelled() else done.exception()
-        if error is not None:
-            log.error("a page of '%s' broke: %s", kind.name, error, exc_info=error)
-        with contextlib.suppress(RuntimeError):  # the loop is closed: the process is ending
-            self._loop.call_soon_threadsafe(self._page_over, kind, token)
+    def _page_recorded(self, held: Held, ended: list[Ended], verdicts: list[Verdict]) -> None:
+        self._tally([(*one, verdict) for one, verdict in zip(ended, verdicts, strict=True)], 0)
+        self._ledger.settle(held.token, len(ended))
+        self._claimer.news()
 
-    def _page_over(self, kind: Kind, token: int) -> None:
-        self._held[kind.name] -= 1
-        self._forget(token)
-        self._wake.set()
+    def _page_over(self, held: Held, leased: list[StepLease], done: Future[Rest]) -> None:
+        """The page has left its consumer. What it answers with is still to be recorded or given back."""
+        self._ledger.free(held.kind)
+        rest: Rest
+        if done.cancelled():
+            rest = [(lease, None) for lease in leased]
+        elif (error := done.exception()) is not None:
+            log.error("a page of '%s' broke: %s", held.kind.name, error, exc_info=error)
+            rest = [(lease, None) for lease in leased[len(leased) - held.left :]]
+        else:
+            rest = done.result()
+        for lease, outcome in rest:
+            self._finisher.add(held.kind, lease, outcome)
+        self._claimer.wake()
 
-    def _report(self, kind: Kind, lease: StepLease, outcome: Outcome | None) -> None:
-        self._held[kind.name] -= 1
-        self._ended.append((kind, lease, outcome))
-        self._ended_event.set()
-        if self._held[kind.name] <= kind.prefetch // 2:
-            self._wake.set()
-
-    def _release_later(self, leases: list[StepLease]) -> None:
-        """Steps that were never started: their lease ends with the holder, which leaves in a moment."""
-        for lease in leases:
-            self._ended_steps(lease.token, 1)
-
-    # -- recording ----------------------------------------------------------------------------------------------------
-
-    async def _finish_loop(self) -> None:
-        while True:
-            await self._ended_event.wait()
-            self._ended_event.clear()
-            ended, self._ended = self._ended, []
-            if not ended:
-                continue
-            try:
-                await self._in(self._finish_thread, lambda: self._record(ended))
-            except (DatabaseUnavailable, HolderGone) as error:
-                log.warning("%d ended steps could not be recorded: %s", len(ended), error.message)
-            for _, lease, _ in ended:
-                self._ended_steps(lease.token, 1)
-            self._wake.set()
-            self._idle.set()
-
-    def _record(self, ended: list[tuple[Kind, StepLease, Outcome | None]]) -> None:
-        by_effects: dict[int, tuple[Kind, list[Ended]]] = {}
-        interrupted = []
-        for kind, lease, outcome in ended:
-            if outcome is None:
-                interrupted.append((lease.token, lease.step_id))
-            else:
-                by_effects.setdefault(id(kind.effects), (kind, []))[1].append((lease, outcome))
-        for kind, some in by_effects.values():
-            self._count(some, record(self._finishes, some, kind.effects))
-        mine = [(token, step_id) for token, step_id in interrupted if token not in self._lost_tokens]
-        self.counts.released += steps.release(self._finishes, mine)
-        self._fold(self._finishes, {lease.group_id for _, lease, _ in ended})
-
-    def _count(self, ended: Sequence[Ended], verdicts: Sequence[Verdict]) -> None:
-        lost = verdicts.count(Verdict.LOST)
-        failed = sum(isinstance(outcome, StepError) for _, outcome in ended)
-        self.counts.ended += len(ended) - lost
+    def _tally(self, recorded: Sequence[Recorded], released: int) -> None:
+        lost = sum(verdict is Verdict.LOST for _, _, verdict in recorded)
+        failed = sum(isinstance(outcome, StepError) and verdict is not Verdict.LOST for _, outcome, verdict in recorded)
+        ended = len(recorded) - lost
+        self.counts.ended += ended
         self.counts.lost += lost
         self.counts.failed += failed
+        self.counts.released += released
         if self._board is not None:
-            self._board.count(len(ended) - lost, failed)
+            self._board.count(ended, failed)
 
-    def _fold(self, session: Session, group_ids: set[int]) -> None:
-        """Fold the groups just touched, each at most once in a while; keepers catch the last delta."""
-        now = time.monotonic()
-        for group_id in group_ids:
-            if now >= self._folds.get(group_id, 0.0):
-                self._folds[group_id] = now + FOLD_EVERY_S
-                groups.fold(session, group_id)
-
-    def _ended_steps(self, token: int, n: int) -> None:
-        left = self._left.get(token, 0) - n
-        if left > 0:
-            self._left[token] = left
-        else:
-            self._forget(token)
-
-    def _forget(self, token: int) -> None:
-        self._left.pop(token, None)
-        self._leases.pop(token, None)
-        self._lost_tokens.discard(token)
-        self._idle.set()
-
-    # -- what the keeper says -----------------------------------------------------------------------------------------
+    # -- what the heartbeat and the listener say ----------------------------------------------------------------------
 
     def beaten(self, sent_s: float, tokens: frozenset[int] | None) -> None:
         """A heartbeat was answered: what was leased before it was sent and is not in *tokens* was taken away.
 
         None: the holder itself has ended. Called on any thread.
         """
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._compare, sent_s, tokens)
+        self._soon(self._compare, self._holder_id, sent_s, tokens)
 
     def _beaten(self, sent_s: float, ids: list[int], living: dict[int, frozenset[int]]) -> None:
-        if self._holder_id in ids:
-            self.beaten(sent_s, living.get(self._holder_id))
+        for holder_id in ids:
+            self._soon(self._compare, holder_id, sent_s, living.get(holder_id))
 
-    def _compare(self, sent_s: float, tokens: frozenset[int] | None) -> None:
-        gone = [
-            token
-            for token, (answered_s, _) in self._leases.items()
-            if answered_s < sent_s and (tokens is None or token not in tokens)
-        ]
-        if gone:
-            self._lost_tokens.update(gone)
+    def _compare(self, holder_id: int, sent_s: float, tokens: frozenset[int] | None) -> None:
+        if holder_id != self._holder_id:
+            return
+        if self._ledger.compare(sent_s, tokens):
             self._drop_lost()
+        if tokens is None and not self._stopping:
+            self._claimer.gone()
 
     def _drop_lost(self) -> None:
         for pool in self._pools.values():
-            pool.interrupt("lost", lambda lease: lease.token in self._lost_tokens)
-            kept = [(kind, lease) for kind, lease in pool.waiting if lease.token not in self._lost_tokens]
-            for kind, lease in pool.waiting:
-                if lease.token in self._lost_tokens:
-                    self._held[kind.name] -= 1
-                    self._ended_steps(lease.token, 1)
-            pool.waiting.clear()
-            pool.waiting.extend(kept)
+            pool.interrupt("lost", lambda lease: self._ledger.lost(lease.token))
+            for kind, lease in pool.take_waiting(lambda lease: self._ledger.lost(lease.token)):
+                self._report(kind, lease, None)
+        self._claimer.wake()
 
-    async def _sweep_loop(self) -> None:
+    def _heard(self) -> None:
+        """A notification arrived (on the listener's thread)."""
+        self._soon(self._claimer.news)
+
+    async def _sweep(self) -> None:
         while True:
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(SWEEP_EVERY_S)
             for pool in self._pools.values():
                 pool.sweep()
 
     # -- small things -------------------------------------------------------------------------------------------------
 
-    def _wake_threadsafe(self) -> None:
+    def _nothing_held(self) -> None:
+        self._idle.set()
+        self._claimer.wake()
+
+    def _news(self) -> None:
+        self._claimer.news()
+
+    def _soon(self, call: Callable[..., object], *args: Any) -> None:
+        """On the loop's thread; nothing when the loop has gone: the process, or the user's program, is ending."""
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._wake.set)
+            self._loop.call_soon_threadsafe(call, *args)
 
-    async def _in(self, executor: ThreadPoolExecutor, call: Callable[[], T]) -> T:
+    async def _in(self, executor: Threads, call: Callable[[], T]) -> T:
         return await self._loop.run_in_executor(executor, call)
-
-    async def _quietly(self, task: asyncio.Task[None], within_s: float) -> None:
-        with contextlib.suppress(asyncio.CancelledError, Exception):
-            await asyncio.wait_for(task, within_s)
-
-
-def _limits(kind: Kind) -> KindLimits:
-    """For a page function the policy counts pages: one consumer works one page, whatever its size."""
-    if kind.run_page is not None:
-        return KindLimits(page_max=1, prefetch=0)
-    return KindLimits(page_max=kind.page_max, prefetch=kind.prefetch)

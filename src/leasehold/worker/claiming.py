@@ -1,0 +1,309 @@
+"""Claiming: when to look which lanes have work, and asking for it under a number that is never lost.
+
+One cycle is one visit of the claim thread: look (when there is news or the last look is old), claim, read the items.
+The policy, the hints and the numbers belong to the cycle under way; between cycles nobody touches them.
+
+Invariant: a claim whose reply was lost is asked again, under its number, before anything else; the database answers
+with the same leases, or takes now what it had not taken. What was claimed and could not be delivered, because its items
+could not be read, is delivered first. So nothing is leased that this worker does not know of.
+
+Steps to be leased alone: a holder that holds others is told that they wait. It then claims nothing more, lets what it
+holds end, and asks for one of them; while it holds that one it claims nothing.
+
+Failure: without the database it asks again every second. Not here: what becomes of a lease (worker), whose turn it is
+(policy).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from leasehold.errors import HolderGone
+from leasehold.kernel import steps
+from leasehold.kernel.steps import Lane, Lease
+from leasehold.types import StepLease
+from leasehold.worker.held import Ledger
+from leasehold.worker.kinds import Kind
+from leasehold.worker.line import AWAY, Line
+from leasehold.worker.policy import KindLimits, LanePolicy, LaneView
+from leasehold.worker.threads import Threads
+
+log = logging.getLogger("leasehold.worker")
+
+POLL_MIN_S = 0.05
+CYCLE_MIN_S = 0.002
+"""Between two cycles: under load, ends that come one by one are answered by one claim for several."""
+AWAY_PAUSE_S = 0.5
+HINT_AGE_S = 1.0
+"""A hint is where this worker stood in a lane this long ago: a step whose commit came later than its neighbours' is
+still behind it."""
+RESCAN_EVERY_S = 30.0
+"""A scan of each lane from its start at least this often, for commits that came later still."""
+FORGET_AFTER_S = 120.0
+
+
+@dataclass(slots=True)
+class Place:
+    """Where this worker stands in one lane."""
+
+    rescan_at: float = 0.0
+    seen_at: float = 0.0
+    positions: deque[tuple[float, int]] = field(default_factory=deque)
+    """(when, last position claimed), oldest first."""
+
+    def hint(self, now: float) -> int:
+        self.seen_at = now
+        if now >= self.rescan_at:
+            self.rescan_at = now + RESCAN_EVERY_S
+            return 0
+        positions = self.positions
+        while len(positions) > 1 and now - positions[1][0] > HINT_AGE_S:
+            positions.popleft()
+        return positions[0][1] if positions and now - positions[0][0] > HINT_AGE_S else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A claim and what is needed to understand its answer, whenever that comes."""
+
+    number: int
+    requests: list[steps.LaneRequest]
+    lanes: dict[int, Lane]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A lease with what its consumers need; `answered_s` is when the claim was answered."""
+
+    lease: Lease
+    kind: Kind
+    leased: list[StepLease]
+    answered_s: float
+
+
+class Claimer:
+    """Claims for one worker.
+
+    Args:
+        deliver: told about every lease, on the loop's thread.
+        full: whether so much waits to be recorded that nothing more may be claimed.
+    """
+
+    def __init__(
+        self,
+        line: Line,
+        thread: Threads,
+        kinds: Mapping[str, Kind],
+        consumers: Mapping[str, int],
+        ledger: Ledger,
+        *,
+        poll_max_s: float,
+        deliver: Callable[[Delivery], None],
+        full: Callable[[], bool],
+    ) -> None:
+        self._line = line
+        self._thread = thread
+        self._kinds = kinds
+        self._names = list(kinds)
+        self._ledger = ledger
+        self._poll_max_s = poll_max_s
+        self._deliver = deliver
+        self._full = full
+        self._policy = LanePolicy(consumers, {name: _limits(kind) for name, kind in kinds.items()})
+        self._lanes: dict[int, Lane] = {}
+        self._views: list[LaneView] = []
+        self._places: dict[int, Place] = {}
+        self._forget_at = 0.0
+        self._holder_id = self._number = 0
+        self._asked: Asked | None = None
+        self._undelivered: list[tuple[Lease, Lane, float]] = []
+        self._alone_lanes: tuple[int, ...] = ()
+        self._wake = asyncio.Event()
+        self._news = True
+        self._stopping = self._gone = False
+
+    # -- for the worker -----------------------------------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """A consumer is free, or will be soon."""
+        self._wake.set()
+
+    def news(self) -> None:
+        """Something may be ready that was not."""
+        self._news = True
+        self._wake.set()
+
+    def gone(self) -> None:
+        """The heartbeat says that the holder has ended."""
+        self._gone = True
+        self._wake.set()
+
+    def stop(self) -> None:
+        self._stopping = True
+        self._wake.set()
+
+    def join(self, holder_id: int) -> None:
+        """Claim for this holder from now on. What was asked for another one has gone back with it."""
+        self._holder_id, self._number = holder_id, 0
+        self._asked, self._gone, self._alone_lanes = None, False, ()
+        self._undelivered.clear()
+        self._news = True
+
+    async def run(self) -> None:
+        """Claim until stopped.
+
+        Raises:
+            HolderGone: `join` another one, then run again.
+        """
+        loop = asyncio.get_running_loop()
+        more, fruitless = False, 0
+        look_at = looked_at = not_before = 0.0
+        while not self._stopping:
+            self._wake.clear()
+            if self._gone:
+                raise HolderGone
+            now = time.monotonic()
+            if not (self._owed or (self._may_ask() and (more or self._news or now >= look_at))):
+                await self._sleep(look_at - now if self._may_ask() else self._poll_max_s)
+                continue
+            if now < not_before:
+                await self._sleep(not_before - now)
+                continue
+            look = now >= look_at or (self._news and (not more or now - looked_at > POLL_MIN_S))
+            if look:
+                self._news, looked_at = False, now
+            not_before = now + CYCLE_MIN_S
+            try:
+                deliveries = await loop.run_in_executor(self._thread, self._cycle, look)
+            except AWAY as error:
+                log.warning("cannot claim, trying again: %s", error)
+                self._news, more, not_before = True, False, time.monotonic() + AWAY_PAUSE_S
+                continue
+            more = bool(deliveries)
+            fruitless = 0 if more else fruitless + look
+            if look:
+                look_at = time.monotonic() + self._poll_s(fruitless)
+            for delivery in deliveries if not self._stopping else ():
+                self._deliver(delivery)
+
+    @property
+    def _owed(self) -> bool:
+        """A claim without its answer, or an answer that could not be delivered: these come before anything new."""
+        return self._asked is not None or bool(self._undelivered)
+
+    def _may_ask(self) -> bool:
+        ledger = self._ledger
+        if self._full() or ledger.alone or (self._alone_lanes and ledger.busy):
+            return False
+        return self._policy.has_room(ledger.in_consumers)
+
+    async def _sleep(self, within_s: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), max(0.0, within_s))
+
+    def _poll_s(self, fruitless: int) -> float:
+        wait_s = min(self._poll_max_s, POLL_MIN_S * 2.0 ** min(fruitless, 10))
+        return wait_s * random.uniform(0.75, 1.0)
+
+    # -- one cycle, on the claim thread -------------------------------------------------------------------------------
+
+    def _cycle(self, look: bool) -> list[Delivery]:
+        if not self._undelivered:
+            if self._asked is None:
+                if look:
+                    self._look()
+                self._asked = self._ask()
+            if self._asked is not None:
+                asked = self._asked
+                claimed = steps.claim(self._line, self._holder_id, asked.number, asked.requests)
+                now = time.monotonic()
+                self._asked = None
+                self._undelivered = [(lease, asked.lanes[lease.lane_id], now) for lease in claimed.leases]
+                self._learn(asked, claimed, now)
+        return self._deliveries()
+
+    def _look(self) -> None:
+        found = steps.lanes(self._line, self._names)
+        self._lanes = {lane.lane_id: lane for lane in found}
+        self._views = [
+            LaneView(lane.lane_id, lane.kind, lane.group_id, lane.weight, lane.priority, stage=lane.stage)
+            for lane in found
+        ]
+
+    def _ask(self) -> Asked | None:
+        wanted = [(lane_id, 1) for lane_id in self._alone_lanes if lane_id in self._lanes]
+        self._alone_lanes = ()
+        if not wanted:
+            wishes = self._policy.choose(self._views, dict(self._ledger.in_consumers))
+            wanted = [(wish.lane_id, wish.n) for wish in wishes]
+        if not wanted:
+            return None
+        self._number += 1
+        now = time.monotonic()
+        requests = [self._request(lane_id, n, now) for lane_id, n in wanted]
+        return Asked(self._number, requests, {lane_id: self._lanes[lane_id] for lane_id, _ in wanted})
+
+    def _request(self, lane_id: int, n: int, now: float) -> steps.LaneRequest:
+        kind = self._kinds[self._lanes[lane_id].kind]
+        hint = self._places.setdefault(lane_id, Place()).hint(now)
+        return steps.LaneRequest(lane_id, kind.page_max if kind.paged else n, hint, kind.lease_s)
+
+    def _learn(self, asked: Asked, claimed: steps.Claimed, now: float) -> None:
+        """Tell the policy and the hints what the claim brought."""
+        got = {lease.lane_id: lease for lease in claimed.leases}
+        for request in asked.requests:
+            lease = got.get(request.lane_id)
+            place = self._places[request.lane_id]
+            n = len(lease.steps) if lease else 0
+            paged = self._kinds[asked.lanes[request.lane_id].kind].paged
+            self._policy.took(request.lane_id, min(n, 1) if paged else n)
+            if lease is not None:
+                if lease.last_position is not None:
+                    place.positions.append((now, lease.last_position))
+            elif request.hint:  # the lane was said to have work: look from its start next time
+                place.positions.clear()
+                place.rescan_at = 0.0
+                self._news = True
+        self._alone_lanes = claimed.alone_waiting
+        if now >= self._forget_at:
+            self._forget_at = now + FORGET_AFTER_S
+            self._places = {i: place for i, place in self._places.items() if place.seen_at > now - FORGET_AFTER_S}
+
+    def _deliveries(self) -> list[Delivery]:
+        """What was claimed, with its items; should reading them fail, it is tried again before anything is claimed."""
+        runs = [
+            step_id >> 10
+            for lease, lane, _ in self._undelivered
+            if self._kinds[lane.kind].payload
+            for step_id, _ in lease.steps
+        ]
+        items: dict[int, Any] = steps.payloads(self._line, runs) if runs else {}
+        delivered = [
+            Delivery(
+                lease,
+                self._kinds[lane.kind],
+                [
+                    StepLease(step_id, lease.token, attempt, items.get(step_id >> 10), lane.group_id)
+                    for step_id, attempt in lease.steps
+                ],
+                answered_s,
+            )
+            for lease, lane, answered_s in self._undelivered
+        ]
+        self._undelivered = []
+        return delivered
+
+
+def _limits(kind: Kind) -> KindLimits:
+    """For a page function the policy counts pages: one consumer works one page, whatever its size."""
+    if kind.paged:
+        return KindLimits(page_max=1, prefetch=0)
+    return KindLimits(page_max=kind.page_max, prefetch=kind.prefetch)
