@@ -1,6 +1,6 @@
 """Turns: one process at a time applies a source, or builds an index; the others do something else and ask again.
 
-A turn is a transaction that holds an advisory lock and nothing more. When its process dies the server ends it, so there
+A turn is a transaction that holds an advisory lock and nothing more, not even a snapshot. When its process dies the server ends it, so there
 is nothing to clean up, and it passes a pooler in transaction mode. Losing the connection loses the turn: what is done
 in a turn must stay right without it (rows are locked by who writes them), so a turn saves work and settles who may say
 that a group has got all its runs.
@@ -9,6 +9,7 @@ that a group has got all its runs.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Iterator
 
 import psycopg
@@ -31,7 +32,7 @@ def turn(target: Target, name: str) -> Iterator[bool]:
         connection = session.connection
         connection.autocommit = False
         try:
-            mine = bool(execute(connection, load(PACKAGE, "turn_take"), (name,))[0][0])
+            mine = bool(execute(connection, load(PACKAGE, "turn_take").format(key=_key(name)))[0][0])
         except psycopg.OperationalError:
             mine = False
         try:
@@ -39,3 +40,7 @@ def turn(target: Target, name: str) -> Iterator[bool]:
         finally:
             with contextlib.suppress(psycopg.Error):
                 connection.rollback()
+
+
+def _key(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(f"leasehold turn {name}".encode()).digest()[:8], "big", signed=True)
