@@ -70,6 +70,7 @@ class Recipes:
     embed: bytes
 
 
+@lru_cache(maxsize=4096)
 def recipes(sha256: bytes, media_type: str, parameters: Parameters) -> Recipes:
     """What each step's result is called for this content. Needs no result of an earlier step."""
     parse = digest("parse", sha256, media_type, reader_version(media_type))
@@ -78,6 +79,7 @@ def recipes(sha256: bytes, media_type: str, parameters: Parameters) -> Recipes:
     return Recipes(parse, chunk, embed)
 
 
+@lru_cache(maxsize=1024)
 def pipeline(media_type: str, parameters: Parameters) -> bytes:
     """The way from bytes of *media_type* to stored chunks; an item whose pipeline is another must go it again."""
     if not readable(media_type):
