@@ -27,8 +27,8 @@ def retry(failed: bool, reason: tuple[str, ...], database: str | None, home: str
     with common.open_session(chosen) as session:
         reopened = {
             group_id: n
-            for group_id in groups.with_failures(session)
-            if (n := groups.retry(session, group_id, reasons=list(reason) or None))
+            for group_id, runs in reports.failed_runs(session).items()
+            if (n := groups.retry(session, group_id, reasons=list(reason) or None, runs=runs))
         }
         sources = reports.source_states(session)
     total = sum(reopened.values())

@@ -70,6 +70,11 @@ def troubles(
     return found
 
 
+def failed_runs(session: Session) -> dict[int, list[int]]:
+    """Failed runs that are still the newest of their items, by group."""
+    return {group_id: runs for group_id, runs in session.fetch(load(PACKAGE, "failed_runs"))}
+
+
 def items_at(session: Session, path: str) -> list[dict[str, Any]]:
     """Items whose file is at *path* (a path within a source, or its end), newest source first; at most 10."""
     names = ("uri", "path", "state", "reason", "run_id", "collection")

@@ -136,9 +136,12 @@ def sweep_cancelled(session: Session, *, limit: int = 5000) -> int:
     return int(session.fetch(load(PACKAGE, "call_sweep_cancelled"), (limit,))[0][0])
 
 
-def retry(session: Session, group_id: int, *, reasons: Sequence[str] | None = None) -> int:
-    """Open a new round for the failed runs of a group (only those with one of *reasons*); how many."""
-    reopened = int(session.fetch(load(PACKAGE, "call_group_retry"), (group_id, reasons and list(reasons)))[0][0])
+def retry(
+    session: Session, group_id: int, *, reasons: Sequence[str] | None = None, runs: Sequence[int] | None = None
+) -> int:
+    """Open a new round for failed runs of a group: all, those with one of *reasons*, those among *runs*; how many."""
+    params = (group_id, reasons and list(reasons), None if runs is None else list(runs))
+    reopened = int(session.fetch(load(PACKAGE, "call_group_retry"), params)[0][0])
     wake(session)
     return reopened
 
@@ -147,12 +150,6 @@ def state(session: Session, group_id: int) -> GroupState | None:
     """A group's counts, deltas included, so they are exact at this moment."""
     rows = session.fetch(load(PACKAGE, "group_state"), (group_id,))
     return GroupState(*rows[0]) if rows else None
-
-
-def with_failures(session: Session) -> list[int]:
-    """Groups that have failed runs, oldest first."""
-    fold_all(session)
-    return [row[0] for row in session.fetch(load(PACKAGE, "groups_with_failures"))]
 
 
 def open_ids(session: Session) -> list[int]:

@@ -1,1 +1,1 @@
-select leasehold.group_retry(%s, %s::text[])
+select leasehold.group_retry(%s, %s::text[], %s::bigint[])

@@ -1,13 +1,13 @@
 -- group_retry: open a new round for the failed runs of a group; what succeeded is not run again.
 --
--- p_reasons restricts it to runs whose failed step gave one of these reasons (null: all). A run of which a sibling of
+-- p_reasons restricts it to runs whose failed step gave one of these reasons, p_runs to these runs (null: all). A run of which a sibling of
 -- the failed step is still leased waits for the next retry: its end would count in the wrong round.
 --
 -- Returns  how many runs were reopened.
 -- Cost     one pass over the failed runs and their steps.
 -- Blocks   leases of the group's lanes in token order, then adding, sealing and folding of the group.
 -- Fencing  reopened steps get an outcome under a new token, attempt 1 and a new position: every clock starts again.
-create or replace function leasehold.group_retry(p_group_id bigint, p_reasons text[])
+create or replace function leasehold.group_retry(p_group_id bigint, p_reasons text[], p_runs bigint[])
 returns bigint language plpgsql set jit = off as $$
 declare
     v_now constant timestamptz := leasehold.now();
@@ -30,7 +30,8 @@ begin
     with failed as materialized (
         select o.run_id from leasehold.group_span s
           join leasehold.run_outcome o on o.run_id between s.first_run and s.last_run
-         where s.group_id = p_group_id and o.ended = 'failed' and not o.reopened),
+         where s.group_id = p_group_id and o.ended = 'failed' and not o.reopened
+           and (p_runs is null or o.run_id = any (p_runs))),
     last as (
         select distinct on (t.step_id) t.step_id, o.ended, o.reason
           from failed f
