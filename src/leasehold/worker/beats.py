@@ -19,11 +19,11 @@ import threading
 import time
 from collections.abc import Callable
 
+from leasehold.db.line import Line
 from leasehold.db.target import Target
 from leasehold.errors import DatabaseUnavailable
 from leasehold.kernel import groups, holders, steps
 from leasehold.options import LeaseOptions
-from leasehold.worker.line import Line
 
 log = logging.getLogger("leasehold.worker")
 

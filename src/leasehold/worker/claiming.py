@@ -26,13 +26,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from leasehold.db.line import AWAY, Line
 from leasehold.errors import HolderGone
 from leasehold.kernel import steps
 from leasehold.kernel.steps import Lane, Lease
 from leasehold.types import StepLease
 from leasehold.worker.held import Ledger
 from leasehold.worker.kinds import Kind
-from leasehold.worker.line import AWAY, Line
 from leasehold.worker.policy import KindLimits, LanePolicy, LaneView
 from leasehold.worker.threads import Threads
 

@@ -14,12 +14,12 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
+from leasehold.db.line import AWAY, Line
 from leasehold.db.session import Session
 from leasehold.kernel import groups, steps
 from leasehold.types import Outcome, StepLease
 from leasehold.worker.held import Ledger
 from leasehold.worker.kinds import Effects, Kind
-from leasehold.worker.line import AWAY, Line
 from leasehold.worker.recording import Recorded, record
 from leasehold.worker.threads import Threads
 

@@ -27,6 +27,7 @@ from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from typing import Any
 
+from leasehold.db.line import AWAY, Line
 from leasehold.db.target import Target
 from leasehold.kernel import groups, holders
 from leasehold.options import LeaseOptions
@@ -34,7 +35,6 @@ from leasehold.worker.beats import Beats
 from leasehold.worker.board import slots_for
 from leasehold.worker.child import EXIT_HOLDER_GONE
 from leasehold.worker.children import Child
-from leasehold.worker.line import AWAY, Line
 from leasehold.worker.threads import Threads
 
 log = logging.getLogger("leasehold.worker")

@@ -13,13 +13,11 @@ import time
 import uuid
 from collections.abc import Callable
 
-import psycopg
-
+from leasehold.db.line import BROKEN, cut
 from leasehold.db.session import Connection, connect, execute
 from leasehold.db.statements import load
 from leasehold.db.target import Target, redact
 from leasehold.errors import LeaseholdError
-from leasehold.worker.line import cut
 
 log = logging.getLogger("leasehold.worker")
 
@@ -80,7 +78,7 @@ class Listener:
                 if not self._said_deaf:
                     self._said_deaf = True
                     log.warning("notifications do not arrive on this connection (a pooler?); polling only")
-            except (psycopg.Error, LeaseholdError, OSError) as error:
+            except (*BROKEN, LeaseholdError) as error:
                 if not self._stopping.is_set():
                     log.warning("the listener lost its connection, polling meanwhile: %s", redact(str(error).strip()))
             finally:

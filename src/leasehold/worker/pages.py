@@ -14,6 +14,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 
+from leasehold.db.line import AWAY
 from leasehold.db.session import Session
 from leasehold.errors import HolderGone
 from leasehold.kernel.steps import Verdict
@@ -21,7 +22,6 @@ from leasehold.types import Done, Outcome, StepError, StepLease
 from leasehold.worker.board import BETWEEN, WHOLE_PAGE, Board
 from leasehold.worker.consumers import OUTCOMES, failure
 from leasehold.worker.kinds import Kind
-from leasehold.worker.line import AWAY
 from leasehold.worker.recording import Ended, record
 
 log = logging.getLogger("leasehold.worker")

@@ -16,15 +16,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import psycopg
-
+from leasehold.db.line import AWAY, Line, over_a_limit
 from leasehold.db.session import Connection, Session
 from leasehold.errors import LeaseholdError
 from leasehold.kernel import steps
 from leasehold.kernel.steps import End, Verdict
 from leasehold.types import Done, ErrorClass, Outcome, Skip, Snooze, StepError, StepLease
 from leasehold.worker.kinds import Effects
-from leasehold.worker.line import AWAY, Line
 
 log = logging.getLogger("leasehold.worker")
 
@@ -117,8 +115,8 @@ def _with_effects(connection: Connection, ended: Sequence[Ended], effects: Effec
     if held:
         try:
             effects(connection, [ended[index] for index in held])
-        except psycopg.OperationalError as error:
-            if (error.sqlstate or "").startswith("54"):  # a limit of the program: too long, too many; not its absence
+        except Exception as error:
+            if over_a_limit(error):
                 raise _RowsRefused(str(error)) from error
             raise
     return steps.finish(connection, _ends(ended))

@@ -28,6 +28,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from leasehold.db.line import AWAY, Line
 from leasehold.db.target import Target
 from leasehold.errors import HolderGone, LeaseholdError, UsageError
 from leasehold.kernel import holders
@@ -41,7 +42,6 @@ from leasehold.worker.consumers import Consumers
 from leasehold.worker.finishing import Finisher, Folder
 from leasehold.worker.held import Held, Ledger
 from leasehold.worker.kinds import Kind
-from leasehold.worker.line import AWAY, Line
 from leasehold.worker.listener import Listener
 from leasehold.worker.pages import Page
 from leasehold.worker.pools import Pools, check_kinds, pool_of

@@ -1,4 +1,4 @@
-"""Lines: sessions for the verbs of a worker. One round trip for one statement, and a call that hangs can be given up.
+"""Lines: sessions for single statements. One round trip for one statement, and a call that hangs can be given up.
 
 A single statement is its own transaction, so it is sent without BEGIN and COMMIT around it. That saves two round trips,
 and a claim never leaves its holder's row locked while this process is stopped, or while a step keeps the interpreter to
@@ -27,6 +27,8 @@ T = TypeVar("T")
 
 AWAY = (DatabaseUnavailable, DiskFull, psycopg.OperationalError, psycopg.InterfaceError)
 """After one of these the same call may work later: the database is away, full, restarting, or cancelled the call."""
+BROKEN = (psycopg.Error, OSError)
+"""What a connection that is used without a session may raise."""
 
 
 class Line(Session):
@@ -96,6 +98,12 @@ class _Bare:
 
     def transaction(self) -> AbstractContextManager[None]:
         return nullcontext()
+
+
+def over_a_limit(error: BaseException) -> bool:
+    """Whether the database refused because something is too long or too many (class 54). No other try does better,
+    though the driver files it with the failures of connections."""
+    return isinstance(error, psycopg.Error) and (error.sqlstate or "").startswith("54")
 
 
 def cut(connection: Connection) -> None:
