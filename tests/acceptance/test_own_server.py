@@ -32,7 +32,7 @@ def own(home: Path) -> Iterator[Cli]:
 
 
 def server_pid(own: Cli) -> int:
-    return int(own.run("db", "status", "--json").json["pid"])
+    return int(own.run("db", "status", "--json").json["pid"] or 0)
 
 
 def test_a_server_killed_twice_in_the_middle_of_an_ingest_costs_only_time(own, tmp_path):

@@ -38,8 +38,7 @@ def down(database: str | None, home: str | None, as_json: bool) -> int:
 
     chosen = own_server(database, home, "stopped")
     running = embedded.status(chosen.home).running
-    if running:
-        embedded.stop(chosen.home)
+    embedded.stop(chosen.home)  # also one that is just coming up, or being restarted
     say_or_emit(as_json, "stopped" if running else "it was not running", running=False, was_running=running)
     return 0
 
