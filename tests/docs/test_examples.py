@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -23,6 +25,9 @@ PAGES = [
     *sorted((ROOT / "docs/tutorial").glob("*.md")),
     *sorted((ROOT / "docs/howto").glob("*.md")),
 ]
+
+WITH_JSON = ("ingest .", "search slate", "plan .", "status --failed", "why bad.json", "proof --digest", "retry --failed",
+             "config show", "db up", "db status", "db migrate", "search x --in nowhere")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +75,22 @@ def test_every_command_of_a_page_prints_what_the_page_says(page: Path, environme
             f"{page.relative_to(ROOT)}: $ {step.line}\n--- the page says\n" + "\n".join(step.expected)
             + f"\n--- it prints\n{actual}"
         )  # fmt: skip
+
+
+def test_every_field_of_json_is_described(environment: dict[str, str], tmp_path: Path):
+    """Method: run the commands on a folder with one good and one bad file; every key of an object is on the page."""
+    described = (ROOT / "docs/reference/json.md").read_text("utf-8")
+    (tmp_path / "good.txt").write_text("a slate roof")
+    (tmp_path / "bad.json").write_text('{"a": ')
+    for line in WITH_JSON:
+        body = json.loads(pages.run(f"leasehold {line} --json 2>/dev/null", tmp_path, environment))
+        fields = set(body) | {key for value in body.values() if isinstance(value, list) for key in _keys(value)}
+        missing = sorted(key for key in fields if f"`{key}`" not in described)
+        assert missing == [], f"leasehold {line} --json"
+
+
+def _keys(values: list[Any]) -> set[str]:
+    return {key for value in values if isinstance(value, dict) for key in value}
 
 
 def test_the_comparison_notices_a_difference():
