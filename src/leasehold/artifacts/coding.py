@@ -16,14 +16,27 @@ else:
     from backports import zstd
 
 LEVEL = 1
+PIECE_BYTES = 1 << 20
 
 
 def pack(data: bytes | bytearray) -> bytes:
     return zstd.compress(data, LEVEL)
 
 
-def unpack(data: bytes) -> bytes:
-    return zstd.decompress(data)
+def unpack(data: bytes, size: int) -> bytes | bytearray:
+    """The *size* bytes that were packed; large ones piece by piece into their place, never held twice."""
+    if size < PIECE_BYTES:
+        return zstd.decompress(data)
+    content, at = bytearray(size), 0
+    decompressor = zstd.ZstdDecompressor()
+    piece = decompressor.decompress(data, PIECE_BYTES)
+    while piece:
+        content[at : at + len(piece)] = piece
+        at += len(piece)
+        piece = b"" if decompressor.eof else decompressor.decompress(b"", PIECE_BYTES)
+    if at != size:
+        raise ValueError(f"an artifact of {size} bytes has {at}")
+    return content
 
 
 def parsed_to_bytes(parsed: Parsed) -> bytes:
@@ -31,7 +44,7 @@ def parsed_to_bytes(parsed: Parsed) -> bytes:
     return orjson.dumps((parsed.title, parsed.notes, blocks))
 
 
-def parsed_from_bytes(data: bytes) -> Parsed:
+def parsed_from_bytes(data: bytes | bytearray) -> Parsed:
     title, notes, blocks = orjson.loads(data)
     return Parsed(tuple(Block(text, line, tuple(heading)) for text, line, heading in blocks), title, tuple(notes))
 
@@ -40,13 +53,16 @@ def chunks_to_bytes(title: str, chunks: Sequence[Chunk]) -> bytes:
     return orjson.dumps((title, [(chunk.text, chunk.line_start, chunk.line_end, chunk.heading) for chunk in chunks]))
 
 
-def chunks_from_bytes(data: bytes) -> tuple[str, list[Chunk]]:
+def chunks_from_bytes(data: bytes | bytearray) -> tuple[str, list[Chunk]]:
     title, rows = orjson.loads(data)
     return title, [Chunk(text, start, end, tuple(heading)) for text, start, end, heading in rows]
 
 
 class VectorsWriter:
-    """Vectors one after another as float32, little-endian; grows without holding each vector as an object."""
+    """Vectors one after another as float32, little-endian; grows without holding each vector as an object.
+
+    Nobody turns them back into numbers here: the store takes these bytes as they are.
+    """
 
     def __init__(self) -> None:
         self._content = bytearray()
@@ -60,11 +76,3 @@ class VectorsWriter:
 
     def content(self) -> bytearray:
         return self._content
-
-
-def vectors_from_bytes(data: bytes) -> array[float]:
-    """All floats of all vectors in one array: the i-th vector is a slice of it."""
-    joined = array("f", data)
-    if sys.byteorder == "big":
-        joined.byteswap()
-    return joined

@@ -46,7 +46,7 @@ def sizes(connection: Connection, recipes: Sequence[bytes]) -> dict[bytes, int]:
     return dict(execute(connection, load(PACKAGE, "sizes"), (list(recipes),), binary=True))
 
 
-def read(connection: Connection, recipes: Sequence[bytes]) -> dict[bytes, bytes]:
+def read(connection: Connection, recipes: Sequence[bytes]) -> dict[bytes, bytes | bytearray]:
     """The unpacked content of those of *recipes* that are there. The caller bounds how much it asks for."""
     rows = execute(connection, load(PACKAGE, "read"), (list(recipes),), binary=True)
-    return {bytes(recipe): unpack(content) for recipe, content in rows}
+    return {bytes(recipe): unpack(content, size) for recipe, content, size in rows}

@@ -20,9 +20,9 @@ class Inputs:
         self._order = list(recipes)
         self._at = 0
         self._sizes: dict[bytes, int] | None = None
-        self._read: dict[bytes, bytes] = {}
+        self._read: dict[bytes, bytes | bytearray] = {}
 
-    def take(self, recipe: bytes) -> bytes:
+    def take(self, recipe: bytes) -> bytes | bytearray:
         """The artifact *recipe*, unpacked. Raises StepError when it is not there."""
         while self._order[self._at] != recipe:  # those between were not needed
             self._at += 1

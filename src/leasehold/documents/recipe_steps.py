@@ -34,7 +34,7 @@ TEXTS_AT_ONCE = 256
 
 Yield = tuple[int, Outcome, int]
 RecipeOf = Callable[[ItemRow], bytes]
-Compute = Callable[[ItemRow, Callable[[], bytes]], bytes | bytearray | Skip]
+Compute = Callable[[ItemRow, Callable[[], bytes | bytearray]], bytes | bytearray | Skip]
 """What a step makes of an item and its input (read when it is called for)."""
 
 
@@ -64,7 +64,7 @@ def parse_page(context: Any, leases: Sequence[StepLease]) -> Iterator[Yield]:
     return _recipe_page(context, leases, Work("parse", lambda item: item.recipes().parse, None, _parse))
 
 
-def _parse(item: ItemRow, _: Callable[[], bytes]) -> bytes | Skip:
+def _parse(item: ItemRow, _: Callable[[], bytes | bytearray]) -> bytes | Skip:
     try:
         data, _stat = open_item(item.root, item.path, max_bytes=item.max_bytes)
     except Vanished as vanished:
@@ -83,7 +83,7 @@ def chunk_page(context: Any, leases: Sequence[StepLease]) -> Iterator[Yield]:
     return _recipe_page(context, leases, work)
 
 
-def _chunk(item: ItemRow, parsed_bytes: Callable[[], bytes]) -> bytes | Skip:
+def _chunk(item: ItemRow, parsed_bytes: Callable[[], bytes | bytearray]) -> bytes | Skip:
     parsed = coding.parsed_from_bytes(parsed_bytes())
     chunks = chunk(parsed, size=item.parameters.chunk.size, overlap=item.parameters.chunk.overlap)
     if not chunks:
@@ -94,7 +94,7 @@ def _chunk(item: ItemRow, parsed_bytes: Callable[[], bytes]) -> bytes | Skip:
 
 
 def embed_page(context: Any, leases: Sequence[StepLease], embedder: HashingEmbedder) -> Iterator[Yield]:
-    def compute(_: ItemRow, chunk_bytes: Callable[[], bytes]) -> bytearray | Skip:
+    def compute(_: ItemRow, chunk_bytes: Callable[[], bytes | bytearray]) -> bytearray | Skip:
         chunks = coding.chunks_from_bytes(chunk_bytes())[1]
         vectors = coding.VectorsWriter()
         for start in range(0, len(chunks), TEXTS_AT_ONCE):

@@ -51,7 +51,7 @@ def store_page(context: Any, leases: Sequence[StepLease]) -> Iterator[tuple[int,
         except StepError as error:
             yield index, error, OUTCOME_BYTES
         else:
-            weight = sum(len(one.text) for one in stored.chunks) + len(stored.vectors) * 4
+            weight = sum(len(one.text) for one in stored.chunks) + len(stored.vectors)
             yield index, Done(Ready(item, stored)), weight
             del stored
 
@@ -60,9 +60,9 @@ def _stored(item: ItemRow, inputs: Inputs) -> pg.Stored:
     assert item.pending_id is not None
     named = item.recipes()
     title, chunks = coding.chunks_from_bytes(inputs.take(named.chunk))
-    vectors = coding.vectors_from_bytes(inputs.take(named.embed))
-    if len(vectors) != len(chunks) * item.parameters.dimensions:
-        raise StepError("vectors and chunks differ in number", f"{len(vectors)} floats for {len(chunks)} chunks")
+    vectors = inputs.take(named.embed)
+    if len(vectors) != len(chunks) * item.parameters.dimensions * 4:
+        raise StepError("vectors and chunks differ in number", f"{len(vectors)} bytes for {len(chunks)} chunks")
     return pg.Stored(item.collection_id, item.pending_id, named.embed, title, chunks, vectors)
 
 

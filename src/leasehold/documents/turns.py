@@ -1,9 +1,9 @@
 """Turns: one process at a time applies a source, or builds an index; the others do something else and ask again.
 
-A turn is a transaction that holds an advisory lock and nothing more, not even a snapshot. When its process dies the server ends it, so there
-is nothing to clean up, and it passes a pooler in transaction mode. Losing the connection loses the turn: what is done
-in a turn must stay right without it (rows are locked by who writes them), so a turn saves work and settles who may say
-that a group has got all its runs.
+A turn is a transaction that holds an advisory lock and nothing more, not even a snapshot. When its process dies the
+server ends it, so there is nothing to clean up, and it passes a pooler in transaction mode. Losing the connection loses
+the turn: what is done in a turn must stay right without it (rows are locked by who writes them), so a turn saves work
+and settles who may say that a group has got all its runs.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ Format: signature, flags and extension length; per row the number of fields, the
 
 from __future__ import annotations
 
-import sys
 from array import array
 from collections.abc import Iterable, Iterator
 from struct import Struct
@@ -23,17 +22,17 @@ FLOAT4_OID = 700
 
 
 def chunk_rows(
-    rows: Iterable[tuple[int, int, int, str, int, int, str, array[float]]], *, pgvector: bool
+    rows: Iterable[tuple[int, int, int, str, int, int, str, bytes | bytearray]], *, pgvector: bool
 ) -> Iterator[bytes]:
     """Rows of (collection_id, document_id, ordinal, text, line_start, line_end, heading, vector), one bytes each.
 
-    The vectors are turned to the order of bytes on the wire in place, so each must be the caller's to give away.
+    A vector comes as little-endian float32; the wire wants them big-endian, on every machine.
     """
     vector_field = _pgvector if pgvector else _real_array
     for collection_id, document_id, ordinal, text, line_start, line_end, heading, vector in rows:
         text_bytes, heading_bytes = text.encode(), heading.encode()
-        if sys.byteorder == "little":
-            vector.byteswap()
+        floats = array("f", vector)
+        floats.byteswap()
         yield b"".join(
             (
                 _HEAD.pack(8, 8, collection_id, 8, document_id, 4, ordinal),
@@ -42,7 +41,7 @@ def chunk_rows(
                 _LINES.pack(4, line_start, 4, line_end),
                 _LENGTH.pack(len(heading_bytes)),
                 heading_bytes,
-                vector_field(vector.tobytes()),
+                vector_field(floats.tobytes()),
             )
         )
 

@@ -9,7 +9,6 @@ Not here: searching (`searching`).
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -26,14 +25,14 @@ COPY_BYTES = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A document as a collection stores it. `vectors` holds all floats; each chunk has an equal part of them."""
+    """A document as a collection stores it. `vectors` is little-endian float32; each chunk has an equal part."""
 
     collection_id: int
     document_id: int
     recipe: bytes
     title: str
     chunks: Sequence[Chunk]
-    vectors: array[float]
+    vectors: bytes | bytearray
 
 
 def has_pgvector(session: Session) -> bool:
@@ -99,7 +98,7 @@ def _announce(connection: Connection, documents: Sequence[Stored]) -> set[tuple[
 
 def _rows(
     documents: Sequence[Stored],
-) -> Iterator[tuple[int, int, int, str, int, int, str, array[float]]]:
+) -> Iterator[tuple[int, int, int, str, int, int, str, bytes | bytearray]]:
     for one in documents:
         width = len(one.vectors) // len(one.chunks)
         for ordinal, chunk in enumerate(one.chunks):

@@ -9,8 +9,6 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass
 
-import psycopg
-
 from leasehold.db.session import Connection, Session, execute
 from leasehold.db.statements import load
 from leasehold.stores.pg import PACKAGE, has_pgvector
@@ -80,11 +78,8 @@ def ensure_vector_index(session: Session, collection_id: int, dimensions: int) -
     if not session.fetch(load(PACKAGE, "is_large"), (collection_id, EXACT_MAX))[0][0]:
         return False
     names = {"collection_id": int(collection_id), "dimensions": int(dimensions)}
-    for name in ("drop_vector_index", "create_vector_index"):  # concurrently: not inside a transaction
-        try:
-            session.connection.execute(load(PACKAGE, name).format(**names).encode())
-        except psycopg.errors.UndefinedTable:
-            return False
+    for name in ("vector_index_memory", "drop_vector_index", "create_vector_index"):  # not inside a transaction
+        session.connection.execute(load(PACKAGE, name).format(**names).encode())
     return True
 
 

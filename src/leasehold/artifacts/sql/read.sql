@@ -1,1 +1,1 @@
-select recipe, content from leasehold.artifact where recipe = any (%b::bytea[])
+select recipe, content, size from leasehold.artifact where recipe = any (%b::bytea[])
