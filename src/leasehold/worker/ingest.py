@@ -66,7 +66,10 @@ class IngestConfig:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One look at the work. `kinds` maps each kind to (ended, of how many, leased now)."""
+    """One look at the work. `kinds` maps each kind to (ended, of how many, leased now).
+
+    `phase` is work, or index: everything is stored, and the vector index is looked after, which may take minutes.
+    """
 
     phase: str
     elapsed_s: float
@@ -367,6 +370,8 @@ class Ingest:
         collection = self._sources[0].collection
         with turn(self.config.target, f"vector index of collection {collection.collection_id}") as mine:
             if mine:
+                elapsed_s = time.monotonic() - self._began
+                self._on_progress(Progress("index", elapsed_s, 0, 0, 0, {}, 0))
                 searching.ensure_vector_index(
                     self._session, collection.collection_id, collection.parameters.dimensions
                 )
