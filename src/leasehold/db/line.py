@@ -21,11 +21,11 @@ from typing import Any, TypeVar, cast
 import psycopg
 
 from leasehold.db.session import Connection, Session, execute
-from leasehold.errors import DatabaseUnavailable, DiskFull
+from leasehold.errors import DatabaseUnavailable, DiskFull, ServerStartFailed
 
 T = TypeVar("T")
 
-AWAY = (DatabaseUnavailable, DiskFull, psycopg.OperationalError, psycopg.InterfaceError)
+AWAY = (DatabaseUnavailable, DiskFull, ServerStartFailed, psycopg.OperationalError, psycopg.InterfaceError)
 """After one of these the same call may work later: the database is away, full, restarting, or cancelled the call."""
 BROKEN = (psycopg.Error, OSError)
 """What a connection that is used without a session may raise."""

@@ -31,6 +31,7 @@ Recorded = tuple[StepLease, Outcome, Verdict]
 
 DETAIL_MAX = 2000
 """Characters of an error kept with a step: enough for a message and the end of a trace."""
+REFUSED = "refused by the database"
 DELAY_MAX_S = 10 * 365 * 86_400.0
 AGAIN = (ErrorClass.TRANSIENT, ErrorClass.TIMEOUT, ErrorClass.HOLDER_DIED)
 
@@ -43,7 +44,8 @@ def end_of(lease: StepLease, outcome: Outcome) -> End:
     elif isinstance(outcome, Skip):
         end.ended, end.reason, end.detail = "cancelled", text(outcome.reason), text(outcome.detail)
     elif isinstance(outcome, Snooze):
-        end.ended, end.reason, end.wait_key = "snoozed", text(outcome.why), outcome.wait_key
+        end.ended, end.reason = "snoozed", text(outcome.why)
+        end.wait_key = outcome.wait_key if isinstance(outcome.wait_key, bytes) else None
         end.delay_s = _delay(outcome.delay_s) or 0.0
     elif outcome.error_class is ErrorClass.RESOURCE:
         end.ended, end.reason, end.detail = "snoozed", text(outcome.reason), text(outcome.detail)
@@ -99,11 +101,11 @@ def _bisect(session: Session, ended: Sequence[Ended], effects: Effects | None, e
     if len(ended) > 1:
         middle = len(ended) // 2
         return record(session, ended[:middle], effects) + record(session, ended[middle:], effects)
-    if effects is None:
-        raise error
-    log.warning("the effects of step %s were refused: %s", ended[0][0].step_id, error)
-    refused = StepError("refused by the database", str(error), remedy="Report this item; it is a defect.")
-    return record(session, [(ended[0][0], refused)], None)
+    lease, outcome = ended[0]
+    if isinstance(outcome, StepError) and outcome.reason == REFUSED:
+        raise error  # not even that: it is not the step's fault
+    log.warning("how step %s ended was refused: %s", lease.step_id, error)
+    return record(session, [(lease, StepError(REFUSED, str(error), remedy="Report this item; it is a defect."))], None)
 
 
 def _ends(ended: Sequence[Ended]) -> list[End]:
