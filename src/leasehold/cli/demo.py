@@ -25,6 +25,8 @@ from leasehold.cli.common import counted, say, shown
 
 PROCESSES = 4
 KILL_AT = 0.4
+COLLECTION, COPY = "demo", "demo-copy"
+"""Collections of its own: each showing forgets the one before, and touches nothing else."""
 COPY_FILES = 120
 QUESTIONS = (
     "how is an ISO date string parsed",
@@ -53,7 +55,8 @@ class Demo:
     """One showing; `checks` says what held."""
 
     def __init__(self, chosen: Any, corpus: Path | None) -> None:
-        self.chosen = replace(chosen, source=replace(chosen.source, exclude=(*chosen.source.exclude, "site-packages/")))
+        source = replace(chosen.source, exclude=(*chosen.source.exclude, "site-packages/"))
+        self.chosen = replace(chosen, source=source, ingest=replace(chosen.ingest, collection=COLLECTION))
         self.own_corpus = corpus is not None
         self.corpus = corpus if corpus is not None else Path(sysconfig.get_paths()["stdlib"])
         self.checks: dict[str, bool] = {}
@@ -76,10 +79,13 @@ class Demo:
 
     def run(self) -> None:
         from leasehold.cli.ingest import check_paths
+        from leasehold.documents import reports
 
         check_paths([self.corpus])
         began = time.monotonic()
         self.session = common.open_session(self.chosen, write=True)
+        for name in (COPY, COLLECTION):
+            reports.forget_collection(self.session, name)
         state = self.session.fetch("show server_version")[0][0]
         say(f"PostgreSQL {state}, {self.chosen.target.described()}, in {time.monotonic() - began:.1f} s")
         self.plan()
@@ -97,12 +103,11 @@ class Demo:
 
         planned = plan_all(self.chosen, [self.corpus])[0]
         decided = planned.plan
-        self.fresh = not decided.unchanged
         say(f"plan: {shown(str(self.corpus))}: {len(planned.to_run):,} files to read, {decided.unchanged:,} unchanged, "
             f"{len(decided.oddities):,} that will not be read")  # fmt: skip
 
     def first(self) -> None:
-        report, _ = self.ingest([self.corpus], self.chosen.ingest.collection, kill=True)
+        report, _ = self.ingest([self.corpus], COLLECTION, kill=True)
         stored = report.count("stored")
         rate = f", {stored / report.elapsed_s:,.0f} documents/s" if report.runs and report.elapsed_s else ""
         self.check(
@@ -112,8 +117,7 @@ class Demo:
             f"{report.count('failed'):,} failed, in {report.elapsed_s:.1f} s{rate}",
         )
         if not self.killed:
-            if self.fresh:
-                self.check("killed", False, "the work was over before a worker could be killed: take a larger corpus")
+            self.check("killed", False, "the work was over before a worker could be killed: take a larger corpus")
             return
         taken = self.killed.get("taken_over_s")
         self.check(
@@ -127,14 +131,14 @@ class Demo:
         from leasehold.cli.proof import lines
         from leasehold.documents.proof import prove
 
-        found = prove(self.session, self.chosen.ingest.collection)
+        found = prove(self.session, COLLECTION)
         account = [line.strip() for line in lines(found, {}) if "seen" in line][-1]
         self.check("proof", found.holds, f"proof: {account}; {counted(found.chunks, 'chunk')} counted in the store")
         for rule, path, what in found.defects[:5]:
             say(f"    {rule}: {path or ''} {what}")
 
     def second(self) -> None:
-        report, _ = self.ingest([self.corpus], self.chosen.ingest.collection)
+        report, _ = self.ingest([self.corpus], COLLECTION)
         self.check(
             "second run",
             not report.computed and report.runs == 0,
@@ -143,17 +147,16 @@ class Demo:
 
     def edits(self) -> None:
         files = self.make_copy()
-        collection = "demo-copy"
-        report, _ = self.ingest([self.copy], collection)
+        report, _ = self.ingest([self.copy], COPY)
         reused = not report.computed.get("embed") or not self.checks.get("second run", True)
-        self.check("reused", reused, f"a working copy of {counted(len(files), 'file')} into '{collection}': "
+        self.check("reused", reused, f"a working copy of {counted(len(files), 'file')} into '{COPY}': "
                    f"{report.computed.get('embed', 0)} embedded, the content was known")  # fmt: skip
         edited, deleted, renamed = files[0], files[1], files[2]
         with edited.open("a", encoding="utf-8") as out:
             out.write(f"\n# An edit made by the demo at {time.time_ns()}.\n")
         deleted.unlink()
         renamed.rename(renamed.with_name("renamed_" + renamed.name))
-        report, _ = self.ingest([self.copy], collection)
+        report, _ = self.ingest([self.copy], COPY)
         held = (report.computed.get("embed") == 1 and report.deleted == 1 and report.renamed == 1
                 and report.changed == 1 and report.new == 0)  # fmt: skip
         embedded = report.computed.get("embed", 0)
@@ -164,7 +167,7 @@ class Demo:
         from leasehold.documents.search import search
 
         for question in QUESTIONS:
-            answers = search(self.session, question, collection=self.chosen.ingest.collection, limit=1)
+            answers = search(self.session, question, collection=COLLECTION, limit=1)
             if not self.own_corpus:
                 self.checks[f"answer: {question}"] = bool(answers)
             for one in answers:
@@ -173,11 +176,10 @@ class Demo:
 
     def last_words(self, took_s: float) -> None:
         say(f"{'all of it held' if self.ok else 'NOT ALL OF IT HELD'}, in {took_s:.0f} s. Now your own files:")
-        run = shown(sys.argv[0]) if "/" in sys.argv[0] else "leasehold"
-        home = "" if not self.chosen.target.embedded else f"  (in this shell: export LEASEHOLD_HOME={self.chosen.home})"
-        say(f"    {run} ingest ~/notes{home if self.chosen.origins.get('home') else ''}")
-        say(f'    {run} search "what did I decide about the roof"')
-        say(f"    {run} proof --digest")
+        run = shown(sys.argv[0]) if sys.argv[0].endswith("leasehold") else "leasehold"
+        say(f'    {run} ingest ~/notes && {run} search "what did I decide about the roof"')
+        if self.chosen.target.embedded and self.chosen.origins.get("home"):
+            say(f'    LEASEHOLD_HOME={shown(str(self.chosen.home))} {run} search "how are emails encoded" --in demo')
 
     # -- helpers ------------------------------------------------------------------------------------------------------
 
@@ -238,7 +240,7 @@ class Demo:
         """Some of the corpus's text files, copied with fresh times; at least three."""
         from leasehold.documents.reports import stored_paths
 
-        wanted = stored_paths(self.session, self.chosen.ingest.collection, limit=COPY_FILES)
+        wanted = stored_paths(self.session, COLLECTION, limit=COPY_FILES)
         files = []
         for path in wanted:
             source = self.corpus / path if self.corpus.is_dir() else self.corpus
