@@ -87,7 +87,7 @@ def _escaped(text: str) -> str:
 
 
 def stored_paths(session: Session, collection: str, *, limit: int) -> list[str]:
-    """Decoded paths of stored items of *collection* whose content no other item shares, in order."""
+    """Decoded paths of stored items of *collection* whose content no other item of it shares, in order."""
     rows = session.fetch(load(PACKAGE, "stored_paths"), (collection, limit))
     return [os.fsdecode(decode_path(row[0])) for row in rows]
 
