@@ -230,7 +230,8 @@ def error_page() -> str:
         *prose(
             """
             In Python they are the classes of `leasehold.errors`, all below `LeaseholdError`. One more code is printed
-            and is no class: `interrupted` (exit 130), for Ctrl-C before a command has begun its work.
+            and is no class: `interrupted` (exit 130), for Ctrl-C before a command has begun its work. No command raises
+            `queue_full` or `lease_lost` yet; a late write is answered as a verdict, and counted.
 
             The kernel's SQL functions raise with an SQLSTATE that begins with `LS`, and a hint: `LS002` becomes
             `holder_gone`, `LS004` `not_found`, `LS005` `refused`. `LS010` is a workflow that cannot be registered.
