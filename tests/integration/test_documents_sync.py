@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +15,7 @@ from documents_by_hand import HandIngest, Killed, Library
 
 from leasehold.db.session import Session
 from leasehold.db.target import Target
-from leasehold.documents import applying, proof, sync
+from leasehold.documents import applying, proof, recipe_steps, sync
 from leasehold.documents.kinds import WORKFLOW
 from leasehold.documents.recipes import Parameters
 from leasehold.documents.turns import turn
@@ -78,32 +80,60 @@ def test_two_applies_of_the_same_plan_at_once_start_each_file_once(library: Libr
     assert library.ingest().outcome == "complete"
 
 
-def test_two_folders_with_the_same_files_at_once_are_parsed_once(library: Library, tmp_path: Path) -> None:
-    """Two groups over the same bytes and recipes: the loser of a claim waits for the winner's result."""
+def test_a_stale_plan_applied_after_another_ingest_has_finished_starts_nothing(library: Library) -> None:
+    fill(library, 5)
+    for file in library.folder.iterdir():  # not of this moment, or they would be read again for that
+        os.utime(file, ns=(10**18, 10**18))
+    with Session(Target(url=library.url)) as session:
+        stale = planned(library, session)
+        library.ingest()
+        assert sync.apply(session, stale, workflow(session)) is not None
+        assert (len(stale.plan.new), stale.started, stale.busy) == (5, 0, 0)
+    assert library.one("select count(*) from leasehold.run") == 5
+    assert library.ingest().outcome == "complete"
+
+
+def test_two_groups_over_the_same_bytes_at_once_parse_once(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Method: the first reader goes on only when the other group's run waits for its result (or ten seconds are up)."""
     other = Library(library.url, tmp_path / "other")
     for one in (library, other):
         one.folder.mkdir(exist_ok=True)
-        fill(one, 40)
+        fill(one, 3)
+    real, reads, turn_taken = recipe_steps.read, list[str](), threading.Lock()
+
+    def read(data: bytes, **how: Any) -> Any:
+        with turn_taken:
+            reads.append(how["name"])
+            first = len(reads) == 1
+        if first:
+            waits = "select exists (select from leasehold.delayed where wait_key is not null)"
+            with Session(Target(url=library.url)) as session:
+                give_up_at = time.monotonic() + 10
+                while not session.fetch(waits)[0][0] and time.monotonic() < give_up_at:
+                    pass
+        return real(data, **how)
+
+    monkeypatch.setattr(recipe_steps, "read", read)
     with ThreadPoolExecutor(2) as threads:
-        reports = list(threads.map(lambda one: HandIngest(one.config(), page_max=4).run(), (library, other)))
+        reports = list(threads.map(lambda one: HandIngest(one.config()).run(), (library, other)))
     assert [one.outcome for one in reports] == ["complete", "complete"]
-    steps = library.rows("select kind, count(*) from leasehold.artifact group by 1 order by 1")
-    assert steps == [("chunk", 40), ("embed", 40), ("parse", 40)]
-    assert library.one("select count(distinct step_id) from leasehold.artifact") == 120
-    assert library.search("number 7")[0].copies == 2
+    assert sorted(reads) == ["000.txt", "001.txt", "002.txt"]
+    assert library.search("number 2")[0].copies == 2
     library.prove()
     assert deadlocks(library.url) == 0
     other.session.close()
 
 
 def test_of_two_parameter_sets_at_once_the_later_one_is_in_force_and_nothing_fails(library: Library) -> None:
-    """Method: while the first ingest's parse step waits, another gives the collection a smaller chunk size."""
+    """Method: before the first ingest embeds, another gives the collection a smaller chunk size."""
     for number in range(6):
         library.write(f"{number}.txt", " ".join(f"w{n}of{number}" for n in range(300)))
     second: list[Any] = []
 
     def other(kind: str, steps: Sequence[StepLease]) -> None:
-        if kind == "chunk" and not second:
+        if kind == "embed" and not second:
             second.append(None)
             sync.open_collection(library.session, "default", Parameters(chunk=ChunkOptions(size=300)))
 
@@ -147,7 +177,7 @@ def test_an_item_deleted_between_a_page_and_its_effects_leaves_nothing_behind(
         return real(item, inputs)
 
     monkeypatch.setattr(storing, "_stored", late)
-    HandIngest(library.config()).run()
+    assert HandIngest(library.config()).run().verdicts == {"stored": {"": 1}}
     assert library.one("select count(*) from leasehold.collection_document") == 1
     assert library.one("select count(*) from leasehold.chunk") == 1
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from leasehold.db.session import Connection, Session, execute
 from leasehold.db.statements import load
+from leasehold.documents.recipes import pipelines
 from leasehold.documents.rows import PACKAGE
 from leasehold.kernel import groups
 from leasehold.sources.folder import Vanished, open_item
@@ -48,11 +49,11 @@ def pages(things: Sequence[T], size: int = PAGE) -> Iterator[list[T]]:
 
 
 def known_rows(
-    connection: Connection, source_id: int, pipelines: Sequence[bytes], paths: Sequence[str] | None = None
+    connection: Connection, source_id: int, current: Sequence[bytes], paths: Sequence[str] | None = None
 ) -> list[tuple[Any, ...]]:
-    """(path, size, mtime_ns, inode, settled, only to be looked at) of the source's items."""
+    """(path, size, mtime_ns, inode, settled, only to be looked at) of the source's items; *current*: its pipelines."""
     wanted = None if paths is None else list(paths)
-    params = {"source_id": source_id, "pipelines": list(pipelines), "again": list(AGAIN), "paths": wanted}
+    params = {"source_id": source_id, "pipelines": list(current), "again": list(AGAIN), "paths": wanted}
     return execute(connection, load(PACKAGE, "known"), params)
 
 
@@ -71,16 +72,16 @@ def rename(connection: Connection, source: Source, renames: Sequence[Rename]) ->
     execute(connection, load(PACKAGE, "items_rename"), columns)
 
 
-def start(
-    connection: Connection, source: Source, group_id: int, entries: Sequence[Entry], pipelines: Sequence[bytes]
-) -> Started:
+def start(connection: Connection, source: Source, group_id: int, entries: Sequence[Entry]) -> Started:
     """Start a run for each of *entries* that still needs one.
 
     Sent again after a lost reply it finds its items under way and starts nothing.
     """
     paths = [entry.path for entry in entries]
     _lock(connection, source, paths)
-    known = {row[0]: row[1:] for row in known_rows(connection, source.source_id, pipelines, paths)}
+    types = [row[0] for row in execute(connection, load(PACKAGE, "media_types_of"), (source.source_id, paths))]
+    current = pipelines(types, source.collection.parameters)  # the plan's may know less by now
+    known = {row[0]: row[1:] for row in known_rows(connection, source.source_id, current, paths)}
     wanted = [entry for entry in entries if not _is_settled(known.get(entry.path), entry)]
     params = {
         "source_id": source.source_id,
@@ -109,12 +110,12 @@ def delete(connection: Connection, source: Source, paths: Sequence[str]) -> None
     pg.remove_unused(connection, source.collection.collection_id, gone)
 
 
-def recheck(session: Session, source: Source, entries: Sequence[Entry], pipelines: Sequence[bytes]) -> set[str]:
+def recheck(session: Session, source: Source, entries: Sequence[Entry], current: Sequence[bytes]) -> set[str]:
     """Read files again of which the stat does not tell whether they changed; the paths of those that did not.
 
     They are settled at the stat of this reading, and need no run.
     """
-    params = (source.source_id, [entry.path for entry in entries], list(pipelines))
+    params = (source.source_id, [entry.path for entry in entries], list(current))
     stored = {path: bytes(sha256) for path, sha256 in session.fetch(load(PACKAGE, "items_digests"), params)}
     same = []
     for entry in entries:

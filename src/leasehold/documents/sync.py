@@ -229,9 +229,7 @@ def apply(
             if stopping is not None and stopping():
                 return group_id
             started = session.run(
-                lambda connection, entries=entries: applying.start(  # type: ignore[misc]
-                    connection, source, group_id, entries, planned.pipelines
-                )
+                lambda connection, entries=entries: applying.start(connection, source, group_id, entries)  # type: ignore[misc]
             )
             planned.started += started.runs
             planned.busy += started.busy

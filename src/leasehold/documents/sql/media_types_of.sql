@@ -1,0 +1,1 @@
+select distinct coalesce(media_type, '') from leasehold.item where source_id = %s and path = any (%s::text[])
