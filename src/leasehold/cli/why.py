@@ -72,6 +72,6 @@ def current(session: Any, run_id: int) -> list[Any]:
     from leasehold.kernel import why as reasons
 
     listed = reasons.run_steps(session, run_id)
-    open_steps = [step_id for step_id, _, state in listed if state not in ("succeeded", "blocked", "cancelled")]
+    open_steps = [step_id for step_id, _, state in listed if state != "succeeded"]
     at = open_steps[:1] or [step_id for step_id, _, _ in listed][-1:]
     return [facts for step_id in at if (facts := reasons.step_facts(session, step_id)) is not None]

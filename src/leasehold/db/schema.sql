@@ -50,8 +50,9 @@ CREATE TABLE leasehold.chunk (
     line_end integer NOT NULL,
     heading text NOT NULL,
     words tsvector GENERATED ALWAYS AS (to_tsvector('english'::regconfig, ((heading || ' '::text) || text))) STORED NOT NULL,
-    embedding leasehold.vector NOT NULL
-);
+    embedding public.vector NOT NULL
+)
+WITH (toast_tuple_target='8160');
 
 -- Name: claim; Type: TABLE; Schema: leasehold; Owner: -
 

@@ -22,7 +22,16 @@ import psycopg
 from psycopg import errors as pg
 
 from leasehold.db.target import Target, redact
-from leasehold.errors import DatabaseUnavailable, DatabaseVersion, DiskFull, HolderGone, LeaseholdError, NotFound, Refused
+from leasehold.errors import (
+    DatabaseUnavailable,
+    DatabaseVersion,
+    DiskFull,
+    HolderGone,
+    LeaseholdError,
+    NotFound,
+    PermissionDenied,
+    Refused,
+)
 
 T = TypeVar("T")
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -186,6 +195,8 @@ def translate(error: psycopg.Error) -> Exception:
     kind = BY_STATE.get(error.sqlstate or "")
     if kind is not None:
         return kind(error.diag.message_primary, remedy=error.diag.message_hint)
+    if isinstance(error, pg.InsufficientPrivilege):
+        return PermissionDenied(f"The database role lacks a right: {_first_line(error)}")
     if isinstance(error, pg.DiskFull):
         return DiskFull(f"The database server's disk is full: {_first_line(error)}")
     if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:

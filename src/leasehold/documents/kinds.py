@@ -41,9 +41,9 @@ def page_kinds(target: Target, options: dict[str, Any]) -> list[Any]:
         write_stored(connection, ended, pgvector=pgvector[0])
 
     return [
-        ("validate", validate_page, write_read, 64, timeout_s),
-        ("parse", parse_page, write_computed, 32, timeout_s),
-        ("chunk", chunk_page, write_computed, 32, timeout_s),
-        ("embed", lambda context, leases: embed_page(context, leases, embedder), write_computed, 32, timeout_s),
+        ("validate", validate_page, write_read, 128, timeout_s),
+        ("parse", parse_page, write_computed, 64, timeout_s),
+        ("chunk", chunk_page, write_computed, 64, timeout_s),
+        ("embed", lambda context, leases: embed_page(context, leases, embedder), write_computed, 64, timeout_s),
         ("store", store_page, stores, 64, timeout_s),
     ]

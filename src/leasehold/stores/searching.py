@@ -1,7 +1,7 @@
 """Searching the PostgreSQL store: the nearest vectors and the best word matches, fused by reciprocal rank.
 
 Up to some 10^5 chunks every vector is compared, which is exact; above, an index (HNSW) finds nearly all of the nearest.
-Without pgvector every vector is compared in SQL, whatever the number: exact, and about fifty times slower.
+Without pgvector every vector is compared in SQL, whatever the number: exact, and some thirty times slower (6,000 chunks: 0.6 s).
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from leasehold.db.statements import load
 from leasehold.stores.pg import PACKAGE, has_pgvector
 
 EXACT_MAX = 100_000
-"""Chunks of a collection up to which vectors are compared one by one (measured: 0.5 ms a thousand); above, an index."""
+"""Chunks of a collection up to which vectors are compared one by one; above, an index. Measured, two busy cores: a
+search of 24,000 chunks takes 90 ms, words included."""
 WORDS_MAX = 64
 """Words of a question that full text looks for. A page of text as a question would match and rank everything."""
 CANDIDATES_MAX = 1000

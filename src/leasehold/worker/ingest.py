@@ -111,7 +111,7 @@ class Report:
     """Late writes that were refused while this ingest ran, its own and others'."""
     groups: list[int] = field(default_factory=list)
     stored_now: int = 0
-    """Of the stored items, those that runs of this ingest's groups stored; the rest were unchanged."""
+    """Of the stored items, those that were stored while this ingest ran; the rest were unchanged."""
 
     def count(self, state: str) -> int:
         return sum(self.verdicts.get(state, {}).values())
@@ -143,6 +143,7 @@ class Ingest:
         self._groups: set[int] = set()
         self._busy = False
         self._refused_before = 0
+        self._began_at: Any = None
         self._began = time.monotonic()
 
     @property
@@ -202,6 +203,7 @@ class Ingest:
         config, session = self.config, self._session
         roots = dict.fromkeys(canonical_root(path) for path in config.paths)  # before anything is written
         self._refused_before = sum(checks.refusals(session).values())
+        self._began_at = session.fetch(load(PACKAGE, "database_now"))[0][0]
         self._workflow = groups.register(session, "documents", groups.chain(*WORKFLOW))
         collection = sync.open_collection(session, config.collection, config.parameters)
         self._sources = [sync.open_source(session, collection, root, config.options) for root in roots]
@@ -286,9 +288,7 @@ class Ingest:
         for step_id in happening.steps:
             self.report.redone.append({"step": step_name(step_id), "why": happening.detail, "charged": False})
         if happening.charged is not None:
-            self.report.redone.append(
-                {"step": step_name(happening.charged), "why": happening.detail, "charged": True}
-            )
+            self.report.redone.append({"step": step_name(happening.charged), "why": happening.detail, "charged": True})
         self._on_happening(happening)
 
     # -- waiting ------------------------------------------------------------------------------------------------------
@@ -372,9 +372,7 @@ class Ingest:
             if mine:
                 elapsed_s = time.monotonic() - self._began
                 self._on_progress(Progress("index", elapsed_s, 0, 0, 0, {}, 0))
-                searching.ensure_vector_index(
-                    self._session, collection.collection_id, collection.parameters.dimensions
-                )
+                searching.ensure_vector_index(self._session, collection.collection_id, collection.parameters.dimensions)
 
     def _close(self) -> None:
         report, session = self.report, self._session
@@ -394,8 +392,10 @@ class Ingest:
             by_reason = report.verdicts.setdefault(state, {})
             by_reason[reason or ""] = by_reason.get(reason or "", 0) + n
         report.groups = sorted(self._groups)
-        report.computed = dict(session.fetch(load(PACKAGE, "computed"), (report.groups,))) if report.groups else {}
-        report.stored_now = session.fetch(load(PACKAGE, "stored_by"), (self.source_ids, report.groups))[0][0]
+        report.computed = (
+            dict(session.fetch(load(PACKAGE, "computed"), (report.groups, self._began_at))) if report.groups else {}
+        )
+        report.stored_now = session.fetch(load(PACKAGE, "stored_by"), (self.source_ids, self._began_at))[0][0]
         report.refused = sum(checks.refusals(session).values()) - self._refused_before
         if report.outcome == "complete" and report.count("failed"):
             report.outcome = "failed"

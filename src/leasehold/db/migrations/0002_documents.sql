@@ -137,7 +137,7 @@ do $$
 begin
     if exists (select from pg_available_extensions where name = 'vector') then
         begin
-            create extension if not exists vector;
+            create extension if not exists vector schema public;  -- where every role finds its operators
         exception when insufficient_privilege then
             raise notice 'pgvector is there, but this role may not create it: vectors are kept as real[]';
         end;

@@ -1,3 +1,4 @@
--- Stored items of these sources whose newest run belongs to one of these groups.
-select count(*) from leasehold.item i join leasehold.run r on r.run_id = i.run_id
- where i.source_id = any (%s::bigint[]) and i.verdict = 'stored' and r.group_id = any (%s::bigint[])
+-- Stored items of these sources whose run ended at or after a moment; the other stored ones were so before.
+select count(*)
+  from leasehold.item i join leasehold.run_outcome o on o.run_id = i.run_id and o.ended = 'succeeded'
+ where i.source_id = any (%s::bigint[]) and i.verdict = 'stored' and o.at >= %s

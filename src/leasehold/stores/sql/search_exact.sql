@@ -10,7 +10,7 @@ with asked as (
               from leasehold.chunk c
              where c.collection_id = %(collection_id)s /* by vector */
              order by distance limit %(pool)s) v
-     where v.distance < 1
+     where v.distance < 0.85  -- farther ones share a word by chance of hashing only
 ), by_words as (
     select w.document_id, w.ordinal, row_number() over (order by w.score desc, w.document_id, w.ordinal) as rank
       from (select c.document_id, c.ordinal, ts_rank_cd(c.words, a.words, 1) as score
@@ -21,7 +21,6 @@ with asked as (
     select document_id, ordinal, sum(1.0 / (60 + rank)) as score
       from (select * from by_vector union all select * from by_words) u
      group by document_id, ordinal
-     order by score desc, document_id, ordinal limit %(limit)s
 )
 select f.document_id, f.ordinal, f.score::float8, c.text, c.line_start, c.line_end, c.heading, d.title, p.path, p.root,
        p.copies
@@ -34,4 +33,4 @@ select f.document_id, f.ordinal, f.score::float8, c.text, c.line_start, c.line_e
                        from leasehold.item i join leasehold.source s using (source_id)
                       where i.document_id = f.document_id and s.collection_id = d.collection_id) p
  where p.copies > 0
- order by f.score desc, f.document_id, f.ordinal
+ order by f.score desc, p.path, p.root, f.ordinal limit %(limit)s
