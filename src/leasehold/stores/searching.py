@@ -1,7 +1,8 @@
 """Searching the PostgreSQL store: the nearest vectors and the best word matches, fused by reciprocal rank.
 
 Up to some 10^5 chunks every vector is compared, which is exact; above, an index (HNSW) finds nearly all of the nearest.
-Without pgvector every vector is compared in SQL, whatever the number: exact, and some thirty times slower (6,000 chunks: 0.6 s).
+Without pgvector every vector is compared in SQL, whatever the number: exact, and some thirty times slower (6,000
+chunks: 0.6 s).
 """
 
 from __future__ import annotations
