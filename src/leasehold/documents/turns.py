@@ -12,9 +12,7 @@ import contextlib
 import hashlib
 from collections.abc import Iterator
 
-import psycopg
-
-from leasehold.db.session import Session, execute
+from leasehold.db.session import TRY_AGAIN, Session, execute
 from leasehold.db.statements import load
 from leasehold.db.target import Target
 from leasehold.documents.rows import PACKAGE
@@ -33,12 +31,12 @@ def turn(target: Target, name: str) -> Iterator[bool]:
         connection.autocommit = False
         try:
             mine = bool(execute(connection, load(PACKAGE, "turn_take").format(key=_key(name)))[0][0])
-        except psycopg.OperationalError:
+        except TRY_AGAIN:
             mine = False
         try:
             yield mine
         finally:
-            with contextlib.suppress(psycopg.Error):
+            with contextlib.suppress(*TRY_AGAIN):
                 connection.rollback()
 
 
