@@ -1,4 +1,4 @@
-"""Folder to knowledge, by the command line: files/s, chunks/s, MB/s, memory of each process, and the run that does nothing.
+"""Folder to knowledge, by the command line: files/s, chunks/s, MB/s, memory of each process; and the run with no news.
 
 python bench/ingest.py --files 12000          # two chunks each
 python bench/ingest.py --noop-files 100000    # tiny files: the second run
@@ -95,7 +95,8 @@ def main() -> None:
         time.sleep(2.1)  # so that no file is as young as its reading
         first, took, peaks = run(home, "ingest", str(corpus))
         chunks = run(home, "proof")[0]["chunks"]
-        print(f"ingest: {files:,} files, {chunks:,} chunks, {size / 1e6:.0f} MB in {took:.1f} s: {files / took:,.0f} files/s, "
+        print(f"ingest: {files:,} files, {chunks:,} chunks, {size / 1e6:.0f} MB in {took:.1f} s: "
+              f"{files / took:,.0f} files/s, "
               f"{chunks / took:,.0f} chunks/s, {size / 1e6 / took:.1f} MB/s; peak memory MB: {peaks}")  # fmt: skip
         assert first["stored"] == files
         times = []
@@ -104,9 +105,7 @@ def main() -> None:
             assert again["computed"] == {}
             assert again["unchanged"] == files
             times.append(took)
-        print(
-            f"again, nothing changed: {files:,} files in {sorted(times)[1]:.2f} s (median of 3); peak memory MB: {peaks}"
-        )
+        print(f"again, nothing changed: {files:,} files in {sorted(times)[1]:.2f} s (median); peak MB: {peaks}")
     finally:
         run(home, "db", "down")
         shutil.rmtree(place)

@@ -77,7 +77,8 @@ def main() -> None:
         assert state.completed, state
         print(
             f"add {options.steps / filled:,.0f} steps/s; drain {sum(totals):,} steps, {options.clients} clients, "
-            f"pages of {options.page}, chains of {options.chain}{', old snapshot held' * options.hold_snapshot}: {sum(totals) / took:,.0f} steps/s"
+            f"pages of {options.page}, chains of {options.chain}{', old snapshot held' * options.hold_snapshot}: "
+            f"{sum(totals) / took:,.0f} steps/s"
         )
         broken = checks.violations(session) if options.steps <= 200_000 else []
         assert not broken, broken[:5]

@@ -1,4 +1,4 @@
-"""All benchmarks, one after another, on a server of their own: `make bench`. Prints what each prints; judges nothing."""
+"""All benchmarks, one after another, on a server of their own: `make bench`. Prints what they print; judges nothing."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class IngestOptions:
     collection: str = "default"
     """Where documents go when no --into is given."""
     processes: int = 0
-    """Worker processes; 0: one per core. Reading and embedding are the interpreter's work, so more than cores is idle."""
+    """Worker processes; 0: one per core. Reading and embedding is the interpreter's work: more than cores idle."""
     workers: int = 0
     """Documents worked at once, spread over the processes; 0: two per process, so one computes while one writes."""
     step_timeout_s: float = 120.0

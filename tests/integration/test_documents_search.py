@@ -21,7 +21,7 @@ TEXTS = {
     "code/dates.py": 'def parse_date(text):\n    """Parse an ISO date."""\n    return text.split("-")\n',
     "ja.txt": "東京の天気は晴れです。\n",
     "ru.txt": "Выдра живёт в реке.\n",
-    "quotes.txt": "It's a \"quoted\" back\\slash & pipe | bang ! star* colon:* file /usr/local/bin\\x here.\n",
+    "quotes.txt": 'It\'s a "quoted" back\\slash & pipe | bang ! star* colon:* file /usr/local/bin\\x here.\n',
 }
 
 

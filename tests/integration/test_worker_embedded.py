@@ -267,6 +267,7 @@ def test_a_plain_function_over_its_timeout_is_recorded_and_keeps_its_slot_until_
 
 def test_a_blocked_event_loop_keeps_its_leases(database, kernel):
     """For twice the TTL: the heartbeat is a thread's."""
+
     async def work(step):
         time.sleep(2 * QUICK.ttl_s)
 
@@ -344,6 +345,7 @@ def test_a_worker_learns_within_one_heartbeat_that_its_lease_was_taken_and_inter
 
 def test_a_heartbeat_that_hangs_is_given_up_and_the_next_one_works(database, kernel, second_session):
     """Method: somebody keeps the holder's row locked for several heartbeats."""
+
     async def story():
         async with Worker(config(database, Witness().kind, lease=LeaseOptions(ttl_s=10, heartbeat_s=0.2))) as worker:
             beats = worker._beats

@@ -79,7 +79,11 @@ def schema_state(chosen: Any) -> dict[str, Any]:
             vectors = (
                 ""
                 if schema != "current"
-                else ("pgvector" if pg.has_pgvector(session) else "real[], compared one by one: pgvector was not there when the schema was made")
+                else (
+                    "pgvector"
+                    if pg.has_pgvector(session)
+                    else "real[], compared one by one: pgvector was not there when the schema was made"
+                )
             )
         except LeaseholdError as error:
             return {"reachable": False, "error": error.message, "remedy": error.remedy}

@@ -41,8 +41,15 @@ fault: Fault | None = None
 """Set by tests (leasehold.testing.faults): called as fault(moment, statement) before and after each round trip."""
 
 TRY_AGAIN = (psycopg.OperationalError, psycopg.InterfaceError, pg.SerializationFailure, pg.DeadlockDetected)
-NEVER_AGAIN = (pg.QueryCanceled, pg.LockNotAvailable, pg.DiskFull, pg.InvalidPassword, pg.InvalidAuthorizationSpecification,
-               pg.InvalidCatalogName, pg.ConfigurationLimitExceeded)
+NEVER_AGAIN = (
+    pg.QueryCanceled,
+    pg.LockNotAvailable,
+    pg.DiskFull,
+    pg.InvalidPassword,
+    pg.InvalidAuthorizationSpecification,
+    pg.InvalidCatalogName,
+    pg.ConfigurationLimitExceeded,
+)
 
 
 class Session:
@@ -178,7 +185,7 @@ def execute(
     """
     if fault is not None:
         fault("before", statement)
-    cursor = connection.execute(statement, params, binary=binary)  # type: ignore[arg-type]
+    cursor = connection.execute(statement, params, binary=binary)
     rows = cursor.fetchall() if cursor.description is not None else []
     if fault is not None:
         fault("after", statement)

@@ -51,7 +51,9 @@ def source_states(session: Session, collection: str | None = None) -> list[Sourc
     for source_id, state, _, n in session.fetch(load(PACKAGE, "verdicts"), {"sources": list(states)}):
         states[source_id][state] = states[source_id].get(state, 0) + n
     return [
-        SourceState(source_id, uri, os.fsdecode(decode_path(root)), name, seen or 0, at, bool(applied), states[source_id])
+        SourceState(
+            source_id, uri, os.fsdecode(decode_path(root)), name, seen or 0, at, bool(applied), states[source_id]
+        )
         for source_id, uri, root, name, seen, applied, at in rows
     ]
 
@@ -72,7 +74,7 @@ def troubles(
 
 def failed_runs(session: Session) -> dict[int, list[int]]:
     """Failed runs that are still the newest of their items, by group."""
-    return {group_id: runs for group_id, runs in session.fetch(load(PACKAGE, "failed_runs"))}
+    return dict(session.fetch(load(PACKAGE, "failed_runs")))
 
 
 def items_at(session: Session, path: str) -> list[dict[str, Any]]:

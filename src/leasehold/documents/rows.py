@@ -73,9 +73,7 @@ def page_items(session: Session, run_ids: Sequence[int]) -> dict[int, ItemRow]:
     return found
 
 
-def upsert_documents(
-    connection: Connection, wanted: Sequence[tuple[bytes, str, int]]
-) -> dict[tuple[bytes, str], int]:
+def upsert_documents(connection: Connection, wanted: Sequence[tuple[bytes, str, int]]) -> dict[tuple[bytes, str], int]:
     """Document ids of (sha256, media_type, size)."""
     keys = ([one[0] for one in wanted], [one[1] for one in wanted])
     execute(connection, load(PACKAGE, "upsert_documents"), (*keys, [one[2] for one in wanted]))

@@ -7,8 +7,8 @@ Invariants (checked as SQL by `checks.violations`): a step stands in exactly one
 in none and its newest outcome is final; a lease belongs to a living holder; a run ends once a round; a group completes
 once a round, when it is sealed and all its runs have ended.
 
-What can fail: a reply can be lost, so every verb may be sent again. A worker can outlive its lease, so every write names
-its token, and a late one is refused and counted.
+What can fail: a reply can be lost, so every verb may be sent again. A worker can outlive its lease, so every write
+names its token, and a late one is refused and counted.
 
 Not here: what a step does, documents, models, which lane to serve (the worker's policy), processes.
 """

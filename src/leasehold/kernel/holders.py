@@ -31,7 +31,9 @@ def join(session: Session, *, kind: str, name: str, ttl_s: float, pid: int | Non
 
     `pid` defaults to this process; a keeper that joins on behalf of a child passes the child's.
     """
-    rows = session.fetch(load(PACKAGE, "call_holder_join"), (kind, name, socket.gethostname(), pid or os.getpid(), ttl_s))
+    rows = session.fetch(
+        load(PACKAGE, "call_holder_join"), (kind, name, socket.gethostname(), pid or os.getpid(), ttl_s)
+    )
     return int(rows[0][0])
 
 

@@ -70,7 +70,7 @@ class Claimed:
 class End:
     """How one step ended: `ended` is succeeded, error, failed, cancelled or snoozed.
 
-    `delay_s` is the wait of an error or a snooze (None: the workflow's backoff); `wait_key` wakes a snoozed step sooner.
+    `delay_s` is the wait of an error or a snooze (None: the workflow's backoff); `wait_key` wakes a snooze sooner.
     """
 
     token: int
@@ -164,7 +164,7 @@ def promote(session: Session, *, limit: int = 5000) -> tuple[int, float | None]:
 
 def payloads(session: Session, run_ids: Sequence[int]) -> dict[int, Any]:
     """The items of these runs."""
-    return {run_id: item for run_id, item in session.fetch(load(PACKAGE, "payloads"), (list(run_ids),))}
+    return dict(session.fetch(load(PACKAGE, "payloads"), (list(run_ids),)))
 
 
 def step_name(step_id: int) -> str:

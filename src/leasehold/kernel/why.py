@@ -99,7 +99,8 @@ def _leased(facts: Facts) -> str:
     page = f", one of a page of {facts.page}" if facts.page and facts.page > 1 else ""
     return (
         f"is leased by worker {facts.holder} (pid {facts.pid}) for {facts.leased_s or 0:.1f} s under token "
-        f"{facts.token}{page}; attempt {facts.attempt} of {facts.attempts_max}; last heartbeat {facts.heard_s or 0:.1f} s ago"
+        f"{facts.token}{page}; attempt {facts.attempt} of {facts.attempts_max}; "
+        f"last heartbeat {facts.heard_s or 0:.1f} s ago"
     )
 
 

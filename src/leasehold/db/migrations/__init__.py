@@ -75,12 +75,12 @@ def _migrate(connection: Connection) -> list[str]:
     done = []
     for migration in known():
         if migration.number not in applied:
-            connection.execute(migration.text)  # type: ignore[arg-type]
+            connection.execute(migration.text)
             execute(connection, _table("migration_insert"), (migration.number, migration.name, migration.checksum))
             done.append(f"{migration.number:04d}_{migration.name}")
     if applied.get(0) != routines_checksum():
         for _, text in routine_files():
-            connection.execute(text)  # type: ignore[arg-type]
+            connection.execute(text)
         execute(connection, _table("grants"))
         execute(connection, _table("migration_insert"), (0, "functions", routines_checksum()))
         done.append("functions")
@@ -88,7 +88,7 @@ def _migrate(connection: Connection) -> list[str]:
 
 
 def _applied(connection: Connection) -> dict[int, str]:
-    return {number: checksum for number, checksum in execute(connection, _table("migration_list"))}
+    return dict(execute(connection, _table("migration_list")))
 
 
 def _refuse(applied: dict[int, str]) -> None:
