@@ -89,8 +89,8 @@ def add(connection: Connection, group_id: int, items: Sequence[Any], *, page: st
     """Within a transaction: add one run per item (any JSON value); the first run id, the others follow in order.
 
     None when *items* is empty. The caller commits; then `wake` tells waiting workers. If the commit's reply is lost,
-    the transaction is run again: name the *page*, unless something else in it shows that it was done. A page whose name the
-    group knows is not added again.
+    the transaction is run again: name the *page*, unless something else in it shows that it was done. A page whose
+    name the group knows is not added again.
     """
     if not items:
         return None
