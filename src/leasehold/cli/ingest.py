@@ -237,7 +237,7 @@ def hints(report: Any, collection: str) -> list[str]:
     if report.outcome == "complete" and sys.stderr.isatty():
         return [f'next: leasehold search "your question"{into}']
     if report.outcome == "failed":
-        return ["next: mend the cause and ingest again; what cannot change by itself: leasehold retry --failed"]
+        return ["next: mend the cause and ingest again (leasehold retry --failed tries unchanged files too)"]
     if report.outcome in ("partial", "interrupted"):
         return [f"next: leasehold {shlex.join(sys.argv[1:])}"]
     return []
