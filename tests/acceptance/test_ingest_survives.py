@@ -8,9 +8,13 @@ import signal
 import threading
 from pathlib import Path
 
+import pytest
+
 from conftest import Cli, children_of, until, write_notes
 from leasehold.db.session import Session
 from leasehold.kernel import checks
+
+pytestmark = pytest.mark.one_server
 
 SOAK = bool(os.environ.get("LEASEHOLD_TEST_SOAK"))
 FILES = 12_000 if SOAK else 1_200

@@ -22,6 +22,8 @@ from leasehold.kernel import holders
 from leasehold.options import LeaseOptions
 from leasehold.worker.keeper import Happening, Keeper
 
+pytestmark = pytest.mark.one_server
+
 
 @pytest.fixture(autouse=True)
 def children_can_import(monkeypatch):
