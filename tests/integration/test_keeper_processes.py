@@ -121,15 +121,20 @@ def test_a_step_that_kills_its_process_fails_after_its_attempts_alone_and_takes_
 
 
 def test_a_function_that_keeps_the_interpreter_beyond_its_timeout_is_charged_and_its_neighbours_are_not(kernel, story):
-    """No thread of the process could interrupt it: the keeper reads the board and kills."""
+    """No thread of the process could interrupt it: the keeper reads the board and kills.
+
+    Neighbours that began with it stand still and exceed their time as well. The first kill then proves nothing and
+    charges nobody; the culprit is found when it runs alone.
+    """
     told = story(processes=1, consumers={"*": 3}, kind_options={"timeout_s": 1.0})
     steps = submit(kernel, [told.item(holds_s=60 if n == 1 else 0) for n in range(4)], "rough", attempts_max=1)
     eventually(lambda: ended(kernel, steps), within_s=30)
     hung = steps.pop(1)
     assert kernel.outcomes(hung) == [("failed", "timeout")]
     assert [kernel.outcomes(step) for step in steps] == [[("succeeded", None)]] * 3
-    (timeout,) = told.happened("timeout")
-    assert timeout.charged == hung
+    charged = eventually(lambda: [one.charged for one in told.happened("timeout") if one.charged is not None])
+    assert charged == [hung]
+    assert len(told.happened("timeout")) <= 2
 
 
 def test_a_function_that_keeps_the_interpreter_for_twice_the_ttl_keeps_its_lease(kernel, story, second_session):

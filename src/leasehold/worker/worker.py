@@ -424,6 +424,8 @@ class Worker:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_EVERY_S)
+            if self._board is not None:
+                self._board.pulse()
             for pool in self._pools.values():
                 pool.sweep()
 
