@@ -31,8 +31,8 @@ COLLECTION, COPY = "demo", "demo-copy"
 COPY_FILES = 120
 QUESTIONS = (
     "how is an ISO date string parsed",
-    "run a coroutine until it is done, with a timeout",
-    "escape special characters in a shell command",
+    "escape HTML characters",
+    "send an email over SMTP",
 )
 
 
