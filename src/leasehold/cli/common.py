@@ -14,10 +14,10 @@ from typing import Any, TextIO, TypeVar
 
 import click
 
-from leasehold import logs
 from leasehold.cli import config
 from leasehold.cli.config import Settings
 from leasehold.errors import SchemaBehind, UsageError
+from leasehold.logs import set_up
 
 F = TypeVar("F", bound=Callable[..., Any])
 SCHEMA_VERSION = 1
@@ -36,7 +36,7 @@ def common(function: F) -> F:
     @functools.wraps(function)
     def with_logging(*args: Any, **kwargs: Any) -> Any:
         level = logging.DEBUG if kwargs.pop("debug") else logging.WARNING
-        logs.set_up(level)
+        set_up(level)
         return function(*args, **kwargs)
 
     decorated: Any = with_logging

@@ -22,9 +22,9 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from leasehold import logs
 from leasehold.db.target import Target
 from leasehold.errors import HolderGone
+from leasehold.logs import set_up
 from leasehold.options import LeaseOptions
 from leasehold.worker.board import Board
 from leasehold.worker.kinds import Kind
@@ -49,7 +49,7 @@ def main() -> None:
     if not line:
         os._exit(EXIT_HOLDER_GONE)
     settings = json.loads(line)
-    logs.set_up(settings["log_level"])
+    set_up(settings["log_level"])
     if os.environ.get("LEASEHOLD_FAULTS"):
         from leasehold.testing import faults
 
