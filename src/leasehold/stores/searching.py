@@ -38,6 +38,10 @@ class Hit:
     copies: int
 
 
+NEARNESS = "c.embedding <=> %(vector)s::vector"
+"""How the statement compares vectors: by pgvector's operator, which an index can serve."""
+
+
 def search(
     session: Session, collection_id: int, question: str, vector: array[float], *, limit: int, pgvector: bool
 ) -> list[Hit]:
@@ -60,7 +64,9 @@ def search(
     }
 
     def ask(connection: Connection) -> list[Hit]:
-        statement = load(PACKAGE, "search" if pgvector else "search_exact")
+        statement = load(PACKAGE, "search")
+        if not pgvector:
+            statement = statement.replace(NEARNESS, load(PACKAGE, "exact_distance").strip())
         if pgvector and _has_index(connection, collection_id):  # it is on the vector with its width, in one collection
             statement = statement.replace("c.embedding <=>", f"c.embedding::vector({len(vector)}) <=>")
             statement = statement.replace("%(collection_id)s /* by vector */", str(int(collection_id)))
