@@ -51,6 +51,10 @@ NEVER_AGAIN = (
     pg.InvalidAuthorizationSpecification,
     pg.InvalidCatalogName,
     pg.ConfigurationLimitExceeded,
+    pg.ProgramLimitExceeded,
+    pg.StatementTooComplex,
+    pg.TooManyColumns,
+    pg.TooManyArguments,
 )
 
 
