@@ -56,8 +56,8 @@ class Claims:
         for identifier in (self.schema, self.table, self.id, *self.content):
             _check_identifier(identifier)
         if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name) or len(self.name) > NAME_MAX:
-            raise UsageError(f"--name {self.name!r} cannot be part of function names.",
-                             remedy=f"Give a singular in lower case, up to {NAME_MAX} of a-z, 0-9, _: thought.")  # fmt: skip
+            remedy = f"Give a singular in lower case, up to {NAME_MAX} of a-z, 0-9, _: thought."
+            raise UsageError(f"--name {self.name!r} cannot be part of function names.", remedy=remedy)
         if self.id_type not in ID_TYPES:
             raise UsageError(f"--id-type {self.id_type!r} is not supported.", remedy="Give uuid, bigint or text.")
         if not 1 <= self.attempts_max <= ATTEMPTS_MAX:
