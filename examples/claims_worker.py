@@ -47,10 +47,10 @@ def end(db, claim, error=None):
 
 def work_one(db, claim):
     try:
-        with db.transaction():
+        with db.transaction() as transaction:
             work(db, claim[0])
             if not end(db, claim):
-                raise psycopg.Rollback
+                raise psycopg.Rollback(transaction)  # noqa: TRY301  (leaves the block, and nothing else)
     except psycopg.OperationalError:
         raise
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Claims over a user's own table, in SQL alone: who gets what, what a late write may do, and what an edit opens again."""
+"""Claims over a user's own table, in SQL: who gets what, what a late write may do, and what an edit opens again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
-from conftest import CLAIMS, ORIGINAL, Table
+from table_of_thoughts import CLAIMS, ORIGINAL, Table
 
 from leasehold.claims import script
 from leasehold.testing.races import Race, deadlocks
@@ -200,7 +200,8 @@ def test_a_failure_comes_again_after_a_pause_that_doubles(table: Table):
         table.next()
         assert table.release(only, "failed", error="no")
         assert table.next() == [], "not before its time"
-        pauses.append(round(table.one("select extract(epoch from retry_at - finished_at)::float8 from thought_work_claims")))  # fmt: skip
+        pause_s = table.one("select extract(epoch from retry_at - finished_at)::float8 from thought_work_claims")
+        pauses.append(round(pause_s))
         table.due()
     assert pauses == [10, 20, 40, 80]
     table.next()
@@ -253,7 +254,8 @@ def test_a_fingerprint_is_the_same_under_every_callers_settings(bare: Table):
     bare.rows("insert into public.odd values (1, now(), '1 day 2 hours', '\\x0102', 0.1)")
     bare.rows(script.printed(script.of("public.odd", "id", "bigint", "odd")))
     before = bare.one("select odd_fingerprint(1)")
-    bare.rows("set timezone = 'Asia/Tokyo'; set intervalstyle = 'iso_8601'; set bytea_output = 'escape'; set extra_float_digits = 0")  # fmt: skip
+    bare.rows("set timezone = 'Asia/Tokyo'; set intervalstyle = 'iso_8601'")
+    bare.rows("set bytea_output = 'escape'; set extra_float_digits = 0")
     assert bare.one("select odd_fingerprint(1)") == before
 
 
@@ -373,9 +375,10 @@ def test_it_converges_over_the_original_table_and_keeps_its_rows(bare: Table):
 
 NAMES = ("plain", "Quo\"te's", "Größe % {{x}} \\d :y", "select")
 KEYS = (("uuid", "uuid"), ("bigint", "integer"), ("text", "varchar(40)"))
+CASES = [*((name, *KEYS[0]) for name in NAMES), *((NAMES[1], *key) for key in KEYS[1:])]
 
 
-@pytest.mark.parametrize(("name", "id_type", "column"), [*((n, *KEYS[0]) for n in NAMES), *((NAMES[1], *k) for k in KEYS[1:])])  # fmt: skip
+@pytest.mark.parametrize(("name", "id_type", "column"), CASES)
 def test_any_names_and_key_types(bare: Table, name: str, id_type: str, column: str):
     if not (id_type == "uuid" or name == "Quo\"te's"):
         pytest.skip("every name with one type, and every type with one name")
@@ -420,7 +423,8 @@ def test_the_rollback_at_the_end_is_what_uninstall_does(table: Table):
     text = script.printed(CLAIMS)
     undo = text[text.index("-- Rollback") :].splitlines()[2:]
     table.rows("\n".join(line.removeprefix("-- ").removeprefix("--") for line in undo))
-    assert table.rows("select relname from pg_class where relnamespace = 'public'::regnamespace and relkind <> 'i'") == [("thoughts",)]  # fmt: skip
+    left = table.rows("select relname from pg_class where relnamespace = 'public'::regnamespace and relkind <> 'i'")
+    assert left == [("thoughts",)]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from conftest import Table
+from table_of_thoughts import Table
 
 from leasehold.cli.app import run
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from conftest import CLAIMS, ORIGINAL, THOUGHTS
+from table_of_thoughts import CLAIMS, ORIGINAL, THOUGHTS
 
 from leasehold.claims import script
 from leasehold.db import embedded
@@ -46,7 +46,8 @@ def db(hosted: str, request: pytest.FixtureRequest) -> Iterator[psycopg.Connecti
         creator = "owner" if request.param == "owner" else "current_user"
         made.execute(f"set role {creator}" if creator == "owner" else "reset role")
         for kind in ("tables", "functions", "sequences"):
-            made.execute(f"alter default privileges in schema public grant all on {kind} to anon, authenticated, service_role")  # fmt: skip
+            defaults = f"alter default privileges in schema public grant all on {kind}"
+            made.execute(f"{defaults} to anon, authenticated, service_role")
         made.execute(THOUGHTS)
         made.execute("insert into thoughts (body) values ('one'), ('two')")
         yield made

@@ -16,10 +16,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 import pytest
-from conftest import Table
 from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
+from table_of_thoughts import Table
 
 from leasehold.db.binaries import find_binaries
 
@@ -34,7 +34,7 @@ ROWS_MAX = 1000
 
 
 class Rest(BaseHTTPRequestHandler):
-    """What PostgREST does with /rpc/NAME and two tables, as far as the workers use it; cuts sets of rows at ROWS_MAX."""
+    """PostgREST, as far as the workers use it: /rpc/NAME and two tables. Cuts sets of rows at ROWS_MAX."""
 
     url: str
 
@@ -88,7 +88,7 @@ def bare(empty_database: str) -> Iterator[Table]:
 @pytest.fixture
 def worker(table: Table) -> Iterator:
     """Starts workers on the table; what still runs at the end is killed."""
-    table.rows("create table thought_words (thought_id uuid primary key, words integer not null, worker_id text not null)")  # fmt: skip
+    table.rows("create table thought_words (thought_id uuid primary key, words integer, worker_id text)")
     handler = type("Handler", (Rest,), {"url": table.url})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -100,8 +100,11 @@ def worker(table: Table) -> Iterator:
             "TTL_S": "2", "BATCH": "4", "SLOW_S": str(slow_s),
             "PATH": f"{os.environ['PATH']}{os.pathsep}{find_binaries().bin_dir}",
         }  # fmt: skip
-        started.append(subprocess.Popen(COMMANDS[kind], env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True))  # fmt: skip
-        return started[-1]
+        process = subprocess.Popen(
+            COMMANDS[kind], env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+        started.append(process)
+        return process
 
     yield start
     for process in started:

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SHOWN = 10
+SEE_FIRST = {
+    "release": "See first: `leasehold claims release --name {name} --all --dry-run`.",
+    "retry": "See first: `leasehold claims retry --name {name} --all --dry-run`.",
+}
 STATES = ("held", "waiting", "succeeded", "failed")
 
 
@@ -215,7 +219,7 @@ def bulk(
 
     if which.narrows == everything:
         wrong = "--all and a filter contradict" if everything else f"Say what to {verb}: a filter, or --all"
-        raise UsageError(f"{wrong}.", remedy=f"See first: `leasehold claims {verb} --name {name} --all --dry-run`.")
+        raise UsageError(f"{wrong}.", remedy=SEE_FIRST[verb].format(name=name))
     state = "held" if verb == "release" else "failed"
     with opened(database, home) as session:
         found = registry.find(session, name, schema)
