@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml
 	@touch $@
 
 demo: $(STAMP)  ## Watch it work on real files: make demo, or make demo CORPUS=~/notes
-	@LEASEHOLD_HOME=$(CURDIR)/.demo $(BIN)/leasehold demo $(if $(CORPUS),--corpus $(CORPUS))
+	@LEASEHOLD_HOME=$(CURDIR)/.demo $(BIN)/leasehold demo $(if $(CORPUS),--corpus '$(CORPUS)')
 
 test: $(STAMP) servers  ## Everything CI runs but the checks: every tier, on real servers
 	@LEASEHOLD_TEST_SERVERS=$(SERVERS) $(BIN)/python -m pytest $(PYTEST_FLAGS)

@@ -59,6 +59,7 @@ def main() -> None:
         filled = time.perf_counter() - started
         if options.hold_snapshot:
             holder = Session(target)
+            holder.connection.execute("set idle_in_transaction_session_timeout = 0")
             holder.connection.execute("begin isolation level repeatable read")
             holder.connection.execute("select count(*) from leasehold.ready")
         totals: list[int] = []

@@ -140,16 +140,20 @@ def children_of(pid: int) -> list[int]:
 
 @pytest.fixture
 def poisoned(tmp_path: Path) -> dict[str, str]:
-    """An environment in which reading a file that says POISON kills the process, and each reading is logged."""
+    """An environment in which reading a file that says POISON kills the process, and each reading is logged.
+
+    LEASEHOLD_TEST_SLOW_S makes each reading take that long.
+    """
     site = tmp_path / "site"
     site.mkdir()
     (site / "sitecustomize.py").write_text(
-        "import hashlib, os, signal\n"
+        "import hashlib, os, signal, time\n"
         "from leasehold.steps import reading\n"
         "real = reading.read\n"
         "def read(data, *, media_type, name):\n"
         "    with open(os.environ['LEASEHOLD_TEST_READS'], 'a') as log:\n"
         "        log.write(hashlib.sha256(data).hexdigest() + '\\n')\n"
+        "    time.sleep(float(os.environ.get('LEASEHOLD_TEST_SLOW_S', '0')))\n"
         "    if b'POISON' in data:\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
         "    return real(data, media_type=media_type, name=name)\n"

@@ -12,6 +12,8 @@ import pytest
 from conftest import write_notes
 from leasehold.cli.app import COMMANDS
 
+pytestmark = pytest.mark.one_server
+
 
 def test_help_of_every_command_works_without_a_database():
     for name in ["", *COMMANDS]:

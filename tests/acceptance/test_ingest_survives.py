@@ -8,9 +8,13 @@ import signal
 import threading
 from pathlib import Path
 
+import pytest
+
 from conftest import Cli, children_of, until, write_notes
 from leasehold.db.session import Session
 from leasehold.kernel import checks
+
+pytestmark = pytest.mark.one_server
 
 SOAK = bool(os.environ.get("LEASEHOLD_TEST_SOAK"))
 FILES = 12_000 if SOAK else 1_200
@@ -152,9 +156,9 @@ def test_a_step_that_kills_its_process_ends_failed_and_its_neighbours_are_stored
     assert checks.violations(look) == []
 
 
-def test_an_interrupted_ingest_says_so_and_the_next_one_goes_on(cli, look, tmp_path):
+def test_an_interrupted_ingest_says_so_and_the_next_one_goes_on(cli, look, tmp_path, poisoned):
     folder = write_notes(tmp_path / "notes", FILES)
-    first = cli.start("ingest", folder, "--json")
+    first = cli.start("ingest", folder, "--json", LEASEHOLD_TEST_SLOW_S="0.01", **poisoned)
     until(lambda: look.fetch("select count(*) from leasehold.artifact")[0][0] > 50, "work was under way")
     os.kill(first.pid, signal.SIGINT)
     answer = cli.wait(first)
@@ -168,11 +172,12 @@ def test_an_interrupted_ingest_says_so_and_the_next_one_goes_on(cli, look, tmp_p
     assert cli.run("proof").code == 0
 
 
-def test_a_time_box_ends_partial_with_exit_3_and_waves_of_it_converge(cli, tmp_path):
-    folder = write_notes(tmp_path / "notes", FILES)
+def test_a_time_box_ends_partial_with_exit_3_and_waves_of_it_converge(cli, tmp_path, poisoned):
+    """Reading takes 20 ms a file here, so one time box of 2 s can never be enough for all."""
+    folder = write_notes(tmp_path / "notes", 400)
     codes = []
     for _ in range(60):
-        answer = cli.run("ingest", folder, "--timeout", "2s", "--json")
+        answer = cli.run("ingest", folder, "--timeout", "2s", "--json", LEASEHOLD_TEST_SLOW_S="0.02", **poisoned)
         codes.append(answer.code)
         if answer.code == 0:
             break

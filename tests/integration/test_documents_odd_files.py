@@ -13,6 +13,8 @@ from documents_by_hand import Library
 from leasehold.documents.reports import troubles
 from leasehold.sources import folder
 
+pytestmark = pytest.mark.one_server
+
 PDF = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n<<>>\nendobj\n"
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(64))
 DOCX = b"PK\x03\x04" + bytes(22) + b"\x13\x00\x00\x00[Content_Types].xmlword/document.xml"

@@ -12,6 +12,8 @@ from documents_by_hand import Library
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+pytestmark = pytest.mark.one_server
+
 NAMES = ("a.txt", "b.md", "sub/c.txt", "sub/d.py", "e.txt")
 TEXTS = ("alpha words\n", "beta words\n", "# gamma\n\nwords below\n", "", " \n", "delta " * 300)
 

@@ -111,6 +111,7 @@ def test_a_collection_answers_only_for_itself(library: Library, tmp_path: Path) 
     assert "a.txt" not in library.paths("otter")
 
 
+@pytest.mark.one_server
 def test_above_the_exact_limit_an_index_answers_the_same(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(searching, "EXACT_MAX", 3)
     exact = [(one.path, one.line) for one in library.search("otter food at night")]
@@ -122,6 +123,7 @@ def test_above_the_exact_limit_an_index_answers_the_same(library: Library, monke
     assert [(one.path, one.line) for one in library.search("otter food at night")][: len(exact) - 1] == exact[:-1]
 
 
+@pytest.mark.one_server
 def test_an_index_whose_build_was_interrupted_is_built_again(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(searching, "EXACT_MAX", 1)
     assert searching.ensure_vector_index(library.session, 1, 384)
@@ -131,6 +133,7 @@ def test_an_index_whose_build_was_interrupted_is_built_again(library: Library, m
     assert library.search("otter")
 
 
+@pytest.mark.one_server
 def test_with_pgvector_there_is_nothing_to_say_about_vectors(library: Library) -> None:
     assert search.vectors_note(library.session) is None
 

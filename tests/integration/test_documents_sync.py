@@ -26,6 +26,8 @@ from leasehold.testing.faults import FaultPlan
 from leasehold.testing.races import deadlocks, together
 from leasehold.types import StepLease
 
+pytestmark = pytest.mark.one_server
+
 
 @pytest.fixture
 def library(database: str, tmp_path: Path) -> Iterator[Library]:

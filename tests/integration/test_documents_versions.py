@@ -11,6 +11,8 @@ from documents_by_hand import Library
 
 from leasehold.types import StepLease
 
+pytestmark = pytest.mark.one_server
+
 
 @pytest.fixture
 def library(database: str, tmp_path: Path) -> Iterator[Library]:

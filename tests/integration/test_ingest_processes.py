@@ -17,6 +17,8 @@ from documents_by_hand import Library
 from leasehold.options import LeaseOptions
 from leasehold.worker.ingest import Ingest, Progress
 
+pytestmark = pytest.mark.one_server
+
 QUICK = LeaseOptions(ttl_s=2.0, heartbeat_s=0.25)
 
 

@@ -20,6 +20,8 @@ from leasehold.options import LeaseOptions
 from leasehold.testing.faults import FaultPlan
 from leasehold.types import Done, ErrorClass, Skip, Snooze, StepError
 
+pytestmark = pytest.mark.one_server
+
 CALM = LeaseOptions(ttl_s=60, heartbeat_s=10)
 QUICK = LeaseOptions(ttl_s=1.5, heartbeat_s=0.3)
 

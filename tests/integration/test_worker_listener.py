@@ -12,6 +12,8 @@ from leasehold.kernel import groups
 from leasehold.worker import listener as listeners
 from leasehold.worker.listener import Listener
 
+pytestmark = pytest.mark.one_server
+
 
 @pytest.fixture
 def heard(database):

@@ -14,6 +14,8 @@ from leasehold import Kind, Worker
 from leasehold.testing.faults import FaultPlan
 from leasehold.types import Done
 
+pytestmark = pytest.mark.one_server
+
 
 def paged(run_page, **options) -> Kind:
     return Kind(name="work", run_page=run_page, **{"timeout_s": 10, "page_max": 20, **options})

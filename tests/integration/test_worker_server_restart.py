@@ -19,6 +19,8 @@ from leasehold.db.session import Session
 from leasehold.db.target import Target
 from leasehold.testing.stories import Kernel
 
+pytestmark = pytest.mark.one_server
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):

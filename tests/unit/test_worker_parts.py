@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from leasehold.kernel.steps import Lease
 from leasehold.types import Done, ErrorClass, Skip, Snooze, StepError, StepLease
-from leasehold.worker.board import Board, Working, slots_for
+from leasehold.worker.board import BETWEEN, WHOLE_PAGE, Board, slots_for
+from leasehold.worker.children import Child
 from leasehold.worker.held import Ledger
 from leasehold.worker.kinds import Kind
 from leasehold.worker.pools import Pools
@@ -127,38 +128,69 @@ def test_a_board_has_a_slot_for_every_step_and_every_page_of_every_consumer():
         board.close()
 
 
-def test_a_keeper_ends_nobody_for_what_it_saw_only_once():
+class Dead:
+    stdin = None
+    pid = 1
+
+
+@pytest.fixture
+def child():
+    made = Child(0, Dead(), Board.create(4))
+    yield made
+    made.close()
+
+
+def steady(child: Child) -> None:
+    """Its event loop has had its turns for long."""
+    child.board.pulse()
+    child.hung()
+    child._steady_s = time.monotonic() - 60
+
+
+def test_a_keeper_ends_nobody_for_what_it_saw_only_once(child):
     """A board may be read while its child is stopped in the middle of a write."""
-    from leasehold.worker.children import Child
-
-    class Dead:
-        stdin = None
-        pid = 1
-
-    board = Board.create(2)
-    child = Child(0, Dead(), board)
-    board.begin(0, 7, 1024, -5.0)
-    (seen,) = board.working()
-    assert child.hung() is None
-    assert child.hung() == seen
-    board.begin(0, 7, 2048, -5.0)  # another step by now
-    assert child.hung() is None
-    board.begin(0, 7, 2048, 60.0)
-    assert child.hung() is None
-    assert child.hung() is None
-    child.close()
+    steady(child)
+    child.board.begin(0, 7, 1024, -5.0)
+    (seen,) = child.board.working()
+    assert child.hung() == (False, None)
+    assert child.hung() == (True, seen)
+    child.board.begin(0, 7, 2048, -5.0)  # another step by now
+    assert child.hung() == (False, None)
+    child.board.begin(0, 7, 2048, 60.0)
+    assert child.hung() == (False, None)
+    assert child.hung() == (False, None)
 
 
-def test_suspects_are_the_steps_a_dead_child_was_working_on_or_nobody_knows():
-    from leasehold.worker.board import BETWEEN, WHOLE_PAGE
-    from leasehold.worker.children import Child
+def test_while_the_interpreter_is_kept_only_a_step_that_runs_by_itself_is_blamed(child):
+    child.board.begin(0, 7, 1024, -5.0)
+    child.board.begin(1, 7, 1025, -5.0)
+    child.hung()
+    assert child.hung() == (True, None)
+    assert child.suspects() == [1024, 1025]
+    child.board.end(1)
+    ended, blamed = child.hung()
+    assert ended
+    assert blamed.step_id == 1024
 
-    class Dead:
-        stdin = None
-        pid = 1
 
-    board = Board.create(4)
-    child = Child(0, Dead(), board)
+def test_victims_of_a_kept_interpreter_get_a_moment_when_it_goes_on(child):
+    child.board.begin(0, 7, 1024, -5.0)
+    child.board.begin(1, 7, 1025, -5.0)
+    child.hung()
+    child.board.pulse()
+    assert child.hung() == (False, None)
+    assert child.hung() == (False, None)
+
+
+def test_a_page_between_its_steps_is_ended_without_blaming_one(child):
+    steady(child)
+    child.board.begin(0, 7, BETWEEN, -5.0)
+    child.hung()
+    assert child.hung() == (True, None)
+
+
+def test_suspects_are_the_steps_a_dead_child_was_working_on_or_nobody_knows(child):
+    board = child.board
     assert child.suspects() is None
     board.begin(0, 7, 1024, 60)
     board.begin(1, 8, BETWEEN, 60)
@@ -167,8 +199,6 @@ def test_suspects_are_the_steps_a_dead_child_was_working_on_or_nobody_knows():
     assert child.suspects() == []
     board.begin(2, 9, WHOLE_PAGE, 60)
     assert child.suspects() is None
-    assert isinstance(board.working()[0], Working)
-    child.close()
 
 
 # -- outcomes ---------------------------------------------------------------------------------------------------------

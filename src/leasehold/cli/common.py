@@ -14,6 +14,7 @@ from typing import Any, TextIO, TypeVar
 
 import click
 
+from leasehold import logs
 from leasehold.cli import config
 from leasehold.cli.config import Settings
 from leasehold.errors import SchemaBehind, UsageError
@@ -35,13 +36,25 @@ def common(function: F) -> F:
     @functools.wraps(function)
     def with_logging(*args: Any, **kwargs: Any) -> Any:
         level = logging.DEBUG if kwargs.pop("debug") else logging.WARNING
-        logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
+        logs.set_up(level)
         return function(*args, **kwargs)
 
     decorated: Any = with_logging
     for option in reversed(options):
         decorated = option(decorated)
     return decorated  # type: ignore[no-any-return]
+
+
+class PathThere(click.Path):
+    """A path that is given and not empty: an unset variable in a script must not mean the working directory."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("the path is empty", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 def settings(database: str | None, home: str | None, **flags: Any) -> Settings:
@@ -61,11 +74,10 @@ def open_session(chosen: Settings, *, write: bool = False) -> Any:
     session = Session(chosen.target, application_name="leasehold cli")
     if not is_current(session):
         if not chosen.target.embedded and not (write and is_empty(session)):
-            raise SchemaBehind(
-                remedy="Run `leasehold db migrate`, or `leasehold ingest PATH` on an empty database."
-                if is_empty(session)
-                else None
-            )
+            if is_empty(session):
+                remedy = "Run `leasehold ingest PATH` or `leasehold db migrate`."
+                raise SchemaBehind("The database has no schema of ours yet.", remedy=remedy)
+            raise SchemaBehind()
         migrate(session)
     return session
 
@@ -86,7 +98,7 @@ def _plain(value: Any) -> Any:
 def say(text: str = "") -> None:
     """A line of data, on standard output. Whoever closed the pipe has seen enough: the command goes on quietly."""
     try:
-        print(text)
+        print(printable(text))
     except BrokenPipeError:
         to_nowhere(sys.stdout)
 
@@ -94,9 +106,16 @@ def say(text: str = "") -> None:
 def note(text: str) -> None:
     """A line about what is going on, on standard error."""
     try:
-        print(text, file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)
     except BrokenPipeError:
         to_nowhere(sys.stderr)
+
+
+def printable(text: str) -> str:
+    """*text* with what would act on a terminal made visible: control and direction characters, stray bytes of names."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() or one in "\n\t" else repr(one)[1:-1] for one in text)
 
 
 def to_nowhere(stream: TextIO) -> None:

@@ -56,8 +56,13 @@ def load(flags: Mapping[str, Any] | None = None) -> Settings:
     _take_file(body, file, given)
     _take_environment(given)
     for name, value in (flags or {}).items():
+        if value == "":
+            raise UsageError(f"The value given for {name} is empty.", remedy="Leave the flag out, or give it a value.")
         if value is not None:
             given[name] = (value, "flag")
+    for name in ("home", "database.url"):
+        if name in given:
+            _convert(name, given[name], str)
     home = given.get("home", (None, "default"))
     built = {name: _section(name, kind, given) for name, kind in SECTIONS.items()}
     origins = {name: origin for name, (_, origin) in given.items()}
@@ -82,7 +87,7 @@ def _default_home() -> Path:
 def _read_file() -> tuple[str, dict[str, Any]]:
     named = os.environ.get("LEASEHOLD_CONFIG")
     path = Path(named) if named else Path("leasehold.toml")
-    if not named and not path.is_file():
+    if not named and not path.exists():
         return str(path), {}
     try:
         return str(path), tomllib.loads(path.read_text("utf-8"))
@@ -110,8 +115,9 @@ def _take_environment(given: dict[str, tuple[Any, str]]) -> None:
         if not variable.startswith("LEASEHOLD_") or variable.startswith("LEASEHOLD_TEST_"):
             continue
         if variable in variables:
-            if value:
-                given[variables[variable]] = (value, variable)
+            if not value:
+                raise UsageError(f"The variable {variable} is set and empty.", remedy="Unset it, or give it a value.")
+            given[variables[variable]] = (value, variable)
         elif variable not in PLAIN:
             raise UsageError(f"The environment has the unknown variable {variable}.{_near(variable, variables)}",
                              remedy="Unset it, or run `leasehold config show` for all settings.")  # fmt: skip
@@ -137,7 +143,10 @@ def _convert(key: str, given: tuple[Any, str], hint: Any) -> Any:
         if hint is str and isinstance(value, str):
             return value
         if hint == tuple[str, ...]:
-            return tuple(value.split(",")) if isinstance(value, str) else tuple(str(one) for one in value)
+            if isinstance(value, str) and origin.startswith("LEASEHOLD_"):
+                return tuple(value.split(","))
+            if isinstance(value, (list, tuple)) and all(isinstance(one, str) for one in value):
+                return tuple(value)
         if hint == float | None:
             return float(value)
     except (TypeError, ValueError, KeyError):

@@ -31,13 +31,13 @@ COLLECTION, COPY = "demo", "demo-copy"
 COPY_FILES = 120
 QUESTIONS = (
     "how is an ISO date string parsed",
-    "run a coroutine until it is done, with a timeout",
-    "escape special characters in a shell command",
+    "escape HTML characters",
+    "send an email over SMTP",
 )
 
 
 @click.command()
-@click.option("--corpus", type=click.Path(path_type=Path), metavar="DIR", help="Your own folder [Python's library].")
+@click.option("--corpus", type=common.PathThere(), metavar="DIR", help="Your own folder [Python's library].")
 @common.common
 def demo(corpus: Path | None, database: str | None, home: str | None, as_json: bool) -> int:
     """Watch it all happen on real files: several workers, one of them killed, the proof, the second run, your edits."""
@@ -85,6 +85,8 @@ class Demo:
         from leasehold.documents import reports
 
         check_paths([self.corpus])
+        if not self.corpus.is_dir():
+            raise common.UsageError(f"The demo needs a folder, and {self.corpus} is a file.")
         began = time.monotonic()
         self.session = common.open_session(self.chosen, write=True)
         for name in (COPY, COLLECTION):
@@ -106,8 +108,7 @@ class Demo:
 
         planned = plan_all(self.chosen, [self.corpus])[0]
         decided = planned.plan
-        say(f"plan: {shown(str(self.corpus))}: {len(planned.to_run):,} files to read, {decided.unchanged:,} unchanged, "
-            f"{len(decided.oddities):,} that will not be read")  # fmt: skip
+        say(f"plan: {shown(str(self.corpus))}: {len(planned.to_run):,} files to read, {len(decided.oddities):,} not")
 
     def first(self) -> None:
         report, _ = self.ingest([self.corpus], COLLECTION, kill=True)
@@ -120,13 +121,13 @@ class Demo:
             f"{report.count('failed'):,} failed, in {report.elapsed_s:.1f} s{rate}",
         )
         if not self.killed:
-            self.check("killed", False, "the work was over before a worker could be killed: take a larger corpus")
+            say("- no worker was killed: the work was over before 40 % of it could be seen; take a larger folder")
             return
         taken = self.killed.get("taken_over_s")
         self.check(
             "taken over",
             taken is not None,
-            f"worker {self.killed['pid']} was killed with SIGKILL on purpose; the {self.killed['steps']} steps it held "
+            f"worker {self.killed['pid']} was killed with SIGKILL on purpose; its {self.killed['steps']} steps "
             + (f"were at work elsewhere {taken * 1000:.0f} ms later" if taken is not None else "were not taken over"),
         )
 
@@ -144,7 +145,7 @@ class Demo:
         report, _ = self.ingest([self.corpus], COLLECTION)
         self.check(
             "second run",
-            not report.computed and report.runs == 0,
+            not report.computed,
             f"again: {report.unchanged:,} unchanged, nothing computed, in {report.elapsed_s:.2f} s",
         )
 
@@ -180,9 +181,10 @@ class Demo:
     def last_words(self, took_s: float) -> None:
         say(f"{'all of it held' if self.ok else 'NOT ALL OF IT HELD'}, in {took_s:.0f} s. Now your own files:")
         run = shown(sys.argv[0]) if sys.argv[0].endswith("leasehold") else "leasehold"
-        say(f'    {run} ingest ~/notes && {run} search "what did I decide about the roof"')
+        say(f"    {run} ingest ~/notes")
+        say(f'    {run} search "what did I decide about the roof"')
         if self.chosen.target.embedded and self.chosen.origins.get("home"):
-            say(f'    LEASEHOLD_HOME={shown(str(self.chosen.home))} {run} search "how are emails encoded" --in demo')
+            say(f'    LEASEHOLD_HOME={shown(str(self.chosen.home))} {run} search "how are emails sent" --in demo')
 
     # -- helpers ------------------------------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ FAILURES_SHOWN = 10
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
+@click.argument("paths", nargs=-1, required=True, type=common.PathThere(), metavar="PATH...")
 @click.option("--into", metavar="COLLECTION", help="Collection to bring the documents into [default].")
 @click.option("--workers", type=int, metavar="N", help="Documents worked at once, over all processes [2 per process].")
 @click.option("--processes", type=int, metavar="P", help="Worker processes [one per core].")
@@ -207,11 +207,13 @@ def summary(report: Any, collection: str) -> list[str]:
         "interrupted": "interrupted: run it again to go on",
     }[report.outcome]
     before = report.count("stored") - report.stored_now
+    unstarted = not_started(report)
     lines = [
         f"{collection}: {head} in {report.elapsed_s:.1f} s",
-        f"  seen {report.seen:,} = stored {report.stored_now:,} + unchanged {before:,} "
+        f"  seen {report.seen:,} {'=' if unstarted >= 0 else '≠'} stored {report.stored_now:,} + unchanged {before:,} "
         f"+ skipped {report.count('skipped'):,} + failed {report.count('failed'):,}"
-        + (f" + pending {report.count('pending'):,}" if report.count("pending") else ""),
+        + (f" + pending {report.count('pending'):,}" if report.count("pending") else "")
+        + (f" + not started {unstarted:,}" if unstarted > 0 else ""),
     ]
     moved = [f"{n:,} {word}" for n, word in ((report.new, "new"), (report.changed, "changed"),
                                              (report.renamed, "moved"), (report.deleted, "deleted")) if n]  # fmt: skip
@@ -230,6 +232,12 @@ def summary(report: Any, collection: str) -> list[str]:
     if report.redone:
         lines.append(f"  given back by dead workers and done again: {counted(len(report.redone), 'step')}")
     return lines
+
+
+def not_started(report: Any) -> int:
+    """What the scan saw and nothing was begun for, because the ingest was cut short; negative: it was not even seen."""
+    known = sum(report.count(state) for state in report.verdicts)
+    return int(report.seen - known)
 
 
 def hints(report: Any, collection: str) -> list[str]:
@@ -254,6 +262,7 @@ def emit_json(report: Any, failed: list[Any], collection: str) -> None:
         skipped=report.verdicts.get("skipped", {}),
         failed=report.verdicts.get("failed", {}),
         pending=report.count("pending"),
+        not_started=max(0, not_started(report)),
         excluded=report.excluded,
         new=report.new,
         changed=report.changed,

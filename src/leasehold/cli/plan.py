@@ -15,7 +15,7 @@ SHOWN = 10
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
+@click.argument("paths", nargs=-1, required=True, type=common.PathThere(), metavar="PATH...")
 @click.option("--into", metavar="COLLECTION", help="Collection the documents would go into [default].")
 @click.option("--include", multiple=True, metavar="PATTERN", help="Take only files that match (gitignore style).")
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave out files that match (gitignore style).")

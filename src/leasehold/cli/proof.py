@@ -61,7 +61,8 @@ def lines(found: Any, digests: dict[str, str]) -> list[str]:
         said.append(f"DEFECT: {rule}: {path or ''} {what}")
     if len(found.defects) > DEFECTS_SHOWN:
         said.append(f"… and {len(found.defects) - DEFECTS_SHOWN:,} more defects")
-    said.append("the proof holds" if found.holds else "THE PROOF DOES NOT HOLD")
+    verdict = "the proof holds" if found.sources else "nothing has been ingested: there is nothing to prove"
+    said.append(verdict if found.holds else "THE PROOF DOES NOT HOLD")
     return said
 
 

@@ -49,9 +49,12 @@ def status(
 
 def collect(session: Any, chosen: Any, collection: str | None, states: list[str]) -> dict[str, Any]:
     from leasehold.documents import reports
+    from leasehold.documents.sync import find_collection
     from leasehold.kernel import checks, groups, holders
     from leasehold.stores import pg
 
+    if collection is not None:
+        find_collection(session, collection)
     sources = reports.source_states(session, collection)
     ids = [one.source_id for one in sources]
     return {
@@ -71,7 +74,8 @@ def lines(found: dict[str, Any], states: list[str]) -> list[str]:
     said = [f"database: {found['database']}, {found['vectors']}"]
     for one in found["sources"]:
         counts = ", ".join(f"{n:,} {state}" for state, n in sorted(one["states"].items())) or "nothing yet"
-        said.append(f"{one['collection']}: {one['file']}: {counts}")
+        cut = "" if one["complete_scan"] else "; its last scan was not applied to its end: run ingest again"
+        said.append(f"{one['collection']}: {one['file']}: {counts}{cut}")
     if not found["sources"]:
         said.append("no sources yet: leasehold ingest PATH")
     for one in found["groups"]:

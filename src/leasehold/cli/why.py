@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from typing import Any
 
@@ -46,12 +47,13 @@ def find(session: Any, what: str) -> tuple[list[str], list[Any]]:
             return [], [facts]
     except ValueError:
         pass
-    if what.isascii() and what.isdigit() and (of_run := current(session, int(what))):
+    if what.isascii() and what.isdigit() and len(what) < 16 and (of_run := current(session, int(what))):
         return [], of_run
     from leasehold.documents import reports
+    from leasehold.sources.paths import encode_path
 
     lines, found = [], []
-    for item in reports.items_at(session, what):
+    for item in reports.items_at(session, what) or reports.items_at(session, encode_path(os.fsencode(what))):
         reason = f": {item['reason']}" if item["reason"] else ""
         lines.append(f"{item['path']} in '{item['collection']}' is {item['state']}{reason}.")
         if item["state"] in ("pending", "failed") and item["run_id"] is not None:

@@ -11,6 +11,7 @@ import click
 from leasehold.cli import common
 from leasehold.cli.common import emit, note
 from leasehold.cli.ingest import hands
+from leasehold.errors import UsageError
 
 
 @click.command()
@@ -30,6 +31,8 @@ def worker(
     from leasehold.worker.pools import check_kinds, parse_consumers
 
     chosen = common.settings(database, home, **{"ingest.processes": processes})
+    if not 0 <= stop_within <= 86_400:
+        raise UsageError(f"--stop-within {stop_within} must be between 0 and 86400 seconds.")
     pools = parse_consumers(consumers) if consumers else {"*": 2}
     check_kinds(pools, WORKFLOW)
     session = common.open_session(chosen, write=True)

@@ -288,8 +288,11 @@ def _start(directory: Path, idle_grace_s: float, deadline: float) -> Server:
 def _check_deadline(directory: Path, deadline: float) -> None:
     if time.monotonic() >= deadline:
         log = directory / "log"
+        said = supervisor.tail(str(log))
+        if "No space left on device" in said:
+            raise DiskFull(f"The embedded PostgreSQL server cannot start: no space left in {directory}.")
         raise ServerStartFailed(
-            f"The server of {directory} was not ready in time. Last lines of {log}:\n{supervisor.tail(str(log))}",
+            f"The server of {directory} was not ready in time. Last lines of {log}:\n{said}",
             remedy=f"If {log} speaks of recovery, wait and try again; otherwise correct what it names.",
         )
 
@@ -309,9 +312,11 @@ def _launch(directory: Path, idle_grace_s: float, deadline: float) -> None:
     finally:
         os.close(ours)
     if "failed" in words:
+        said = supervisor.tail(str(log), since=before)
+        if "No space left on device" in said:
+            raise DiskFull(f"The embedded PostgreSQL server did not start: no space left in {directory}.")
         raise ServerStartFailed(
-            f"The embedded PostgreSQL server did not start: {words['failed']}. Last lines of {log}:\n"
-            f"{supervisor.tail(str(log), since=before)}"
+            f"The embedded PostgreSQL server did not start: {words['failed']}. Last lines of {log}:\n{said}"
         )
 
 

@@ -21,6 +21,7 @@ from typing import Any, TypeVar, cast
 import psycopg
 
 from leasehold.db.session import Connection, Session, execute
+from leasehold.db.statements import load
 from leasehold.errors import DatabaseUnavailable, DiskFull, ServerStartFailed
 
 T = TypeVar("T")
@@ -80,7 +81,10 @@ class Line(Session):
             cut(self._connection)
 
     def _connect(self) -> Connection:
+        fresh = self._connection is None or self._connection.closed
         connection = super()._connect()
+        if fresh:
+            connection.execute(load("leasehold.db", "line_limits"))
         if self._closed:
             self._drop()
             raise DatabaseUnavailable("This session has been closed.", target=self.target.described())

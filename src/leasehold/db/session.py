@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg import errors as pg
 
+from leasehold.db.statements import load
 from leasehold.db.target import Target, redact
 from leasehold.errors import (
     DatabaseUnavailable,
@@ -156,20 +157,28 @@ def connect(target: Target, *, application_name: str, autocommit: bool = True) -
         DatabaseVersion: the server is older than 15.
         psycopg.OperationalError: it cannot be reached.
     """
-    connection = psycopg.connect(
-        target.conninfo(),
-        autocommit=autocommit,
-        application_name=application_name,
-        connect_timeout=5,
-        keepalives_idle=5,
-        keepalives_interval=3,
-        keepalives_count=3,
-        tcp_user_timeout=15_000,
-    )
+    try:
+        connection = psycopg.connect(
+            target.conninfo(),
+            autocommit=autocommit,
+            application_name=application_name,
+            connect_timeout=5,
+            keepalives_idle=5,
+            keepalives_interval=3,
+            keepalives_count=3,
+            tcp_user_timeout=15_000,
+        )
+    except psycopg.ProgrammingError as error:
+        raise UsageError(
+            f"The database address cannot be understood: {_first_line(error)}",
+            remedy="Write it as postgresql://USER@HOST:PORT/DATABASE.",
+        ) from error
     if connection.info.server_version < 150000:
         version = connection.info.server_version // 10000
         connection.close()
         raise DatabaseVersion(f"The database server is PostgreSQL {version}.", target=target.described())
+    with connection.transaction():
+        connection.execute(load("leasehold.db", "session_limits"))
     return connection
 
 
@@ -209,7 +218,10 @@ def translate(error: psycopg.Error) -> Exception:
     if kind is not None:
         return kind(error.diag.message_primary, remedy=error.diag.message_hint)
     if isinstance(error, pg.InsufficientPrivilege):
-        return PermissionDenied(f"The database role lacks a right: {_first_line(error)}")
+        remedy = None
+        if "for database" in str(error):
+            remedy = "Let its owner run: grant create on database NAME to ROLE; or use the owner's role."
+        return PermissionDenied(f"The database role lacks a right: {_first_line(error)}", remedy=remedy)
     if isinstance(error, pg.DiskFull):
         return DiskFull(f"The database server's disk is full: {_first_line(error)}")
     if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:

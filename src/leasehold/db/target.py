@@ -44,5 +44,5 @@ class Target:
 
 def redact(conninfo: str) -> str:
     """*conninfo* without its password, in both of libpq's forms."""
-    text = re.sub(r"(?<=://)([^:/@\s]*):[^@/\s]*@", r"\1:***@", conninfo)
+    text = re.sub(r"(?<=://)([^:/@\s]*):[^/\s]*@", r"\1:***@", conninfo)
     return re.sub(r"(?i)(password\s*=\s*)('[^']*'|\S+)", r"\1***", text)

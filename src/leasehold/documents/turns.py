@@ -30,6 +30,7 @@ def turn(target: Target, name: str) -> Iterator[bool]:
         connection = session.connection
         connection.autocommit = False
         try:
+            execute(connection, load(PACKAGE, "turn_stay"))
             mine = bool(execute(connection, load(PACKAGE, "turn_take").format(key=_key(name)))[0][0])
         except TRY_AGAIN:
             mine = False

@@ -175,6 +175,6 @@ def step_name(step_id: int) -> str:
 def step_id_of(name: str) -> int:
     """The step id of `17.3`. Raises ValueError for anything else."""
     run, _, ix = name.partition(".")
-    if not (run.isascii() and run.isdigit() and ix.isascii() and ix.isdigit() and int(ix) < 1024):
+    if not (run.isascii() and run.isdigit() and len(run) < 16 and ix.isascii() and ix.isdigit() and int(ix) < 1024):
         raise ValueError(name)
     return int(run) * 1024 + int(ix)

@@ -48,7 +48,7 @@ def search(
 
     Source: reciprocal rank fusion with k = 60 is Cormack, Clarke and Buettcher, SIGIR 2009.
     """
-    pool = limit * 5 + 20
+    pool = limit * 5 + 75
     numbers = ",".join(f"{value:.7g}" for value in vector)
     params = {
         "collection_id": collection_id,

@@ -2,7 +2,8 @@
 
 A child that hangs inside one C call can send no message; what it wrote before the call is still there. One slot per
 concurrent step: token, step, when it started and when its time is up, by the monotonic clock, which parent and child
-share. Counters beside it (steps ended and failed) feed the progress line without a query.
+share. Counters beside it (steps ended and failed) feed the progress line without a query. The pulse is when the event
+loop last had a turn: while it stands still, nobody can say which of the running steps is to blame.
 
 A read can be torn: the child may be stopped in the middle of a write. So the keeper ends nobody for what it has seen
 only once.
@@ -18,7 +19,9 @@ import time
 from dataclasses import dataclass
 
 SLOT = struct.Struct("<qqdd")
-COUNTS = struct.Struct("<qq")
+COUNTS = struct.Struct("<qqd")
+PULSE = struct.Struct("<d")
+PULSE_AT = 16
 
 WHOLE_PAGE = 0
 """In place of a step: a page function is at work, and has not said on which step."""
@@ -62,11 +65,18 @@ class Board:
     def count(self, ended: int, failed: int) -> None:
         self._ended += ended
         self._failed += failed
-        COUNTS.pack_into(self._memory, 0, self._ended, self._failed)
+        struct.pack_into("<qq", self._memory, 0, self._ended, self._failed)
 
     def counts(self) -> tuple[int, int]:
-        ended, failed = COUNTS.unpack_from(self._memory, 0)
+        ended, failed, _ = COUNTS.unpack_from(self._memory, 0)
         return ended, failed
+
+    def pulse(self) -> None:
+        PULSE.pack_into(self._memory, PULSE_AT, time.monotonic())
+
+    @property
+    def pulsed_s(self) -> float:
+        return float(PULSE.unpack_from(self._memory, PULSE_AT)[0])
 
     def working(self) -> list[Working]:
         entries = SLOT.iter_unpack(self._memory[COUNTS.size : COUNTS.size + SLOT.size * self.slots])

@@ -22,6 +22,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from leasehold import logs
 from leasehold.db.target import Target
 from leasehold.errors import HolderGone
 from leasehold.options import LeaseOptions
@@ -48,7 +49,7 @@ def main() -> None:
     if not line:
         os._exit(EXIT_HOLDER_GONE)
     settings = json.loads(line)
-    logging.basicConfig(level=settings["log_level"], format="%(message)s", stream=sys.stderr)
+    logs.set_up(settings["log_level"])
     if os.environ.get("LEASEHOLD_FAULTS"):
         from leasehold.testing import faults
 

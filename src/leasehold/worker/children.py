@@ -24,6 +24,7 @@ from leasehold.worker.board import BETWEEN, WHOLE_PAGE, Board, Working
 
 HUNG_GRACE_S = 1.0
 """Beyond a step's timeout: an async step is interrupted by its own worker first, and needs a moment to end."""
+PULSE_LATE_S = 0.5
 
 
 class Child:
@@ -37,11 +38,14 @@ class Child:
         self.holder_id: int | None = None
         self.started_s = time.monotonic()
         self.kept_s = self.started_s
-        self.killed_for: Working | None = None
+        self.timed_out = False
+        self.blamed: Working | None = None
         self.ended_by_us = False
         """It was asked to end, or ended, for no fault of a step: what it held goes back uncharged."""
         self.gone_s: float | None = None
         self._overdue: list[Working] = []
+        self._steady_s: float | None = None
+        """Since when its event loop has had its turns; None: it stands still."""
         self._speaking = threading.Lock()
         self._unsent = b""
 
@@ -106,13 +110,27 @@ class Child:
 
     # -- watching -----------------------------------------------------------------------------------------------------
 
-    def hung(self) -> Working | None:
-        """A step whose time has been up in two looks: one look alone could be torn, or come from a stopped clock."""
+    def hung(self) -> tuple[bool, Working | None]:
+        """Whether a step's time is up so that the process has to end, and which step is proven to be the cause.
+
+        Its time must have been up in two looks, for one alone could be torn. While the event loop has its turns, a
+        step that is overdue is the cause itself. While it stands still, some step keeps the interpreter, and those that
+        are overdue may be its victims: only a step that runs by itself is proven guilty then. Once the loop goes on,
+        the victims get a moment to end.
+        """
         now = time.monotonic()
-        overdue = [working for working in self.board.working() if now > working.until_s + HUNG_GRACE_S]
-        again = [working for working in overdue if working in self._overdue]
+        if now - self.board.pulsed_s > PULSE_LATE_S:
+            self._steady_s = None
+        elif self._steady_s is None:
+            self._steady_s = now
+        working = self.board.working()
+        overdue = [one for one in working if now > one.until_s + HUNG_GRACE_S]
+        again = [one for one in overdue if one in self._overdue]
         self._overdue = overdue
-        return again[0] if again else None
+        if not again or (self._steady_s is not None and now < self._steady_s + HUNG_GRACE_S):
+            return False, None
+        proven = again[0] if self._steady_s is not None or len(working) == 1 else None
+        return True, proven if proven is not None and proven.step_id not in (WHOLE_PAGE, BETWEEN) else None
 
     def suspects(self) -> list[int] | None:
         """The steps it was working on when it died; None: nobody knows."""

@@ -1,7 +1,8 @@
 """The keeper: the parent that runs no user code. It starts worker children, keeps their leases, and buries them.
 
 Each child is one holder. One heartbeat request keeps them all; a child that dies is seen within a tick and what it held
-is given back at once; a child whose step exceeds its time is killed and that step is charged, by proof. A keeper that
+is given back at once; a child whose step exceeds its time is killed and that step is charged, by proof; without proof
+those it ran are leased alone next time, which brings the proof. A keeper that
 cannot reach the database stops its children before their leases could lapse, by the monotonic clock sampled before the
 last confirmed request, and starts anew when the database is back; that charges nobody. A child whose holder was reaped
 all the same is told so, and replaced.
@@ -143,7 +144,7 @@ class Keeper:
             return [
                 child.holder_id
                 for child in self._children.values()
-                if child.holder_id is not None and child.killed_for is None and child.gone_s is None
+                if child.holder_id is not None and not child.timed_out and child.gone_s is None
             ]
 
     def pids(self) -> list[int]:
@@ -204,9 +205,10 @@ class Keeper:
         elif child.gone_s is not None:
             if now > child.gone_s + GONE_S:
                 child.kill()
-        elif child.killed_for is None and (hung := child.hung()) is not None:
-            child.killed_for = hung
-            child.kill()
+        elif not child.timed_out:
+            child.timed_out, child.blamed = child.hung()
+            if child.timed_out:
+                child.kill()
 
     def _start_child(self, number: int) -> None:
         child = Child.start(number, slots_for(sum(self.config.consumers.values())))
@@ -248,11 +250,11 @@ class Keeper:
         place = self._places[child.number]
         now, lived_s = time.monotonic(), time.monotonic() - child.started_s
         suspects = child.suspects()
-        blamed = child.killed_for.step_id if child.killed_for and child.killed_for.step_id > 0 else None
-        if suspects is None or child.killed_for is not None or now - place.unexplained_at < UNEXPLAINED_S:
-            suspects = None
-        elif not suspects:
-            place.unexplained_at = now  # the next one that dies between its steps has all of them suspected
+        blamed = child.blamed.step_id if child.blamed else None
+        if suspects == []:  # it died between its steps: chance, once; the next time all of them are suspected
+            again = child.timed_out or now - place.unexplained_at < UNEXPLAINED_S
+            place.unexplained_at = now
+            suspects = None if again else suspects
         with self._lock:
             del self._children[child.number]
             for index, n in enumerate(child.board.counts()):
@@ -276,7 +278,7 @@ class Keeper:
 
     def _end_dead(self, child: Child, cause: str, blamed: int | None, suspects: list[int] | None) -> None:
         ended: holders.Ended | None = None
-        timed_out = child.killed_for is not None
+        timed_out = child.timed_out
         began = time.monotonic()
         if child.holder_id is not None:
             holder_id, reason = child.holder_id, "timeout" if timed_out else f"worker died ({cause})"

@@ -334,8 +334,8 @@ class Worker:
         """A single step has ended, was interrupted (None), or will not start (None)."""
         self._ledger.free(kind)
         self._finisher.add(kind, lease, outcome)
-        if self._ledger.in_consumers[kind.name] <= kind.prefetch // 2:
-            self._claimer.wake()
+        if not kind.prefetch or self._ledger.in_consumers[kind.name] <= kind.prefetch // 2:
+            self._claimer.wake()  # at once: a free consumer need not wait until the end of its last step is recorded
 
     def _work_page(self, held: Held, leased: list[StepLease]) -> Rest:
         line = getattr(self._local, "line", None)
@@ -424,6 +424,8 @@ class Worker:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_EVERY_S)
+            if self._board is not None:
+                self._board.pulse()
             for pool in self._pools.values():
                 pool.sweep()
 

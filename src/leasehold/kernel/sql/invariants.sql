@@ -77,15 +77,16 @@ select 'a run starts at most once', format('run %s started %s times', v.run_id, 
   from leasehold.event v where v.name = 'run_start' group by v.run_id having count(*) > 1
 union all
 select 'a blocked step waits for as many parents as have not succeeded',
-       format('step %s waits for %s, of its parents %s have not succeeded', b.step_id, b.parents_left, p.n)
-  from leasehold.blocked b
- cross join lateral (select count(*) as n
-                       from leasehold.lane l
-                       join leasehold.workflow_step w on w.workflow_id = l.workflow_id
-                       left join last o on o.step_id = (b.step_id & ~1023::bigint) + w.ix
-                      where l.lane_id = b.lane_id and (b.step_id & 1023)::smallint = any (w.children)
-                        and o.ended is distinct from 'succeeded') p
- where b.parents_left <> p.n
+       format('step %s waits for %s, of its parents %s have not succeeded', p.step_id, p.parents_left, p.n)
+  from (select b.step_id, b.parents_left,
+               count(*) filter (where w.ix is not null and o.ended is distinct from 'succeeded') as n
+          from leasehold.blocked b
+          join leasehold.lane l using (lane_id)
+          left join leasehold.workflow_step w
+            on w.workflow_id = l.workflow_id and (b.step_id & 1023)::smallint = any (w.children)
+          left join last o on o.step_id = (b.step_id & ~1023::bigint) + w.ix
+         group by b.step_id, b.parents_left) p
+ where p.parents_left <> p.n
 union all
 select 'a step that may run has only parents that succeeded',
        format('step %s stands in %s, its parent %s: %s', p.step_id, p.places, w.ix, coalesce(o.ended::text, 'no outcome'))

@@ -1,9 +1,11 @@
 -- Hybrid search without pgvector: every vector compared, exact and slow; the nearest and the best word matches, fused
 -- by reciprocal rank; one row per chunk.
-with asked as (
-    select string_agg('''' || replace(replace(w.lexeme, '\', '\\'), '''', '''''') || '''', ' | ')::tsquery as words
+with lexemes as (
+    select ('''' || replace(replace(w.lexeme, '\', '\\'), '''', '''''') || '''')::tsquery as word
       from (select u.lexeme from unnest(to_tsvector('english', %(question)s)) u
              order by u.positions[1], u.lexeme limit %(words_max)s) w
+), asked as (
+    select string_agg(l.word::text, ' | ')::tsquery as words from lexemes l
 ), by_vector as (
     select v.document_id, v.ordinal, row_number() over (order by v.distance) as rank
       from (select c.document_id, c.ordinal, 1 - (select sum(x.a * x.b) from unnest(c.embedding, %(vector)s::real[]) x(a, b)) as distance
@@ -11,15 +13,24 @@ with asked as (
              where c.collection_id = %(collection_id)s /* by vector */
              order by distance limit %(pool)s) v
      where v.distance < 0.85  -- farther ones share a word by chance of hashing only
-), by_words as (
-    select w.document_id, w.ordinal, row_number() over (order by w.score desc, w.document_id, w.ordinal) as rank
-      from (select c.document_id, c.ordinal, ts_rank_cd(c.words, a.words, 1) as score
-              from leasehold.chunk c, asked a
-             where c.collection_id = %(collection_id)s and c.words @@ a.words
-             order by score desc, c.document_id, c.ordinal limit %(pool)s) w
+), best_words as (
+    select c.document_id, c.ordinal, (select count(*) from lexemes l where c.words @@ l.word) as found,
+           ts_rank_cd(c.words, a.words, 1) as score
+      from leasehold.chunk c, asked a
+     where c.collection_id = %(collection_id)s and c.words @@ a.words
+     order by found desc, score desc, c.document_id, c.ordinal limit %(pool)s
+), by_words as (  -- how many of the question's words, in the text or the path; then how close together
+    select b.document_id, b.ordinal,
+           row_number() over (order by b.found + p.found desc, b.score desc, p.path, b.ordinal) as rank
+      from best_words b
+     cross join lateral (select min(i.path) as path,
+                                (select count(*) from lexemes l
+                                  where to_tsvector('english', translate(min(i.path), '/._-', '    ')) @@ l.word) as found
+                           from leasehold.item i join leasehold.source s using (source_id)
+                          where i.document_id = b.document_id and s.collection_id = %(collection_id)s) p
 ), fused as (
-    select document_id, ordinal, sum(1.0 / (60 + rank)) as score
-      from (select * from by_vector union all select * from by_words) u
+    select document_id, ordinal, sum(weight / (60 + rank)) as score
+      from (select *, 1.0 as weight from by_vector union all select *, 2.0 from by_words) u
      group by document_id, ordinal
 )
 select f.document_id, f.ordinal, f.score::float8, c.text, c.line_start, c.line_end, c.heading, d.title, p.path, p.root,
