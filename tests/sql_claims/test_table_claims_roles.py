@@ -5,6 +5,7 @@ Roles belong to a whole server, so these tests have one of their own.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +25,7 @@ OUTSIDERS = ("anon", "authenticated")
 @pytest.fixture(scope="module")
 def hosted(cluster: Cluster) -> Iterator[str]:
     """A server with the roles of a hosted one, and default privileges as generous."""
-    home = Path(clusters.default_home()) / f"roles-{cluster.name}"
+    home = Path(clusters.default_home()) / f"roles-{cluster.name}-{os.getpid()}"
     own = clusters.start(cluster.name, home)
     with own.connect() as db:
         for role in (*OUTSIDERS, "service_role", "owner"):
