@@ -22,6 +22,7 @@ RUNS = (
     ("worker.py", "sleep --steps 2000 --consumers 20"),
     ("worker.py", "sleep --steps 2000 --consumers 200"),
     ("worker.py", "latency --steps 200"),
+    ("claims.py", "--rows 20000"),
 )
 
 

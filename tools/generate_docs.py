@@ -235,6 +235,8 @@ def error_page() -> str:
 
             The kernel's SQL functions raise with an SQLSTATE that begins with `LS`, and a hint: `LS002` becomes
             `holder_gone`, `LS004` `not_found`, `LS005` `refused`. `LS010` is a workflow that cannot be registered.
+
+            Functions over a table of yours have [codes of their own](claims.md#errors), `LC001` to `LC010`.
             """
         ),
         "",

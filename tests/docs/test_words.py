@@ -17,7 +17,7 @@ from leasehold.cli.config import PLAIN, SECTIONS
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src/leasehold"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-PRINTING = ("cli", "db", "documents", "sources")
+PRINTING = ("cli", "claims", "db", "documents", "sources")
 HINTS = [
     SOURCE / "errors.py",
     SOURCE / "kernel/why.py",

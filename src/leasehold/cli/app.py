@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "retry": ("leasehold.cli.retry:retry", "Open a new round for what failed."),
     "worker": ("leasehold.cli.worker:worker", "Work on whatever is queued, on this or another machine."),
     "demo": ("leasehold.cli.demo:demo", "Watch it all happen on real files, a killed worker included."),
+    "claims": ("leasehold.cli.claims:claims", "Share the rows of your own table among workers, in SQL alone."),
     "db": ("leasehold.cli.db:db", "The database: up, down, status, migrate, shell."),
     "config": ("leasehold.cli.config_command:config", "Show the settings and where each comes from."),
 }

@@ -208,7 +208,12 @@ def execute(
 
 # -- the server's errors in our words ---------------------------------------------------------------------------------
 
-BY_STATE: dict[str, type[LeaseholdError]] = {"LS002": HolderGone, "LS004": NotFound, "LS005": Refused}
+BY_STATE: dict[str, type[LeaseholdError]] = {
+    "LS002": HolderGone,
+    "LS004": NotFound,
+    "LS005": Refused,
+    "LC010": UsageError,
+}
 
 
 def translate(error: psycopg.Error) -> Exception:
