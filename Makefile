@@ -49,6 +49,8 @@ servers:  ## What the tests need beside the embedded server: PostgreSQL 15's pro
 clean:  ## Remove what the other targets made (stops their servers)
 	@for home in .demo .test .bench; do \
 	  test ! -d $$home/postgres || LEASEHOLD_HOME=$(CURDIR)/$$home $(BIN)/leasehold db down >/dev/null 2>&1 || true; done
+	@test ! -x $(BIN)/python || rm -rf "$$(env -u LEASEHOLD_TEST_HOME $(BIN)/python -c 'from pathlib import Path; \
+	  from leasehold.testing.clusters import default_home as home; print(home(Path("$(CURDIR)/.test")))')"
 	rm -rf .demo .test .bench .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 .PHONY: help demo test check bench soak docs servers clean
