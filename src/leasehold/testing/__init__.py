@@ -13,7 +13,8 @@ real functions on a real PostgreSQL, because green on a substitute is not green.
 
 Parts: `clusters` (which server), `databases` (a migrated template, cloned for each test), `clock` (sets leasehold.now()
 for every process at once), `faults` (lost connections, rollbacks, lost replies), `stories` (the kernel's verbs in few
-words), `races` (two sessions in a fixed order, without sleeping), `fixtures` (all of it for pytest).
+words), `races` (two sessions in a fixed order, without sleeping), `pooler` (a PgBouncer in transaction mode),
+`fixtures` (all of it for pytest).
 
 What can fail: a test run that is killed leaves its clones; the next run removes them.
 """
@@ -22,7 +23,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["Clock", "Cluster", "Databases", "FaultPlan", "Kernel", "Race", "install_from_environment"]
+__all__ = ["Clock", "Cluster", "Databases", "FaultPlan", "Kernel", "Pooler", "Race", "install_from_environment"]
 
 _HOMES = {
     "Clock": "leasehold.testing.clock",
@@ -30,6 +31,7 @@ _HOMES = {
     "Databases": "leasehold.testing.databases",
     "FaultPlan": "leasehold.testing.faults",
     "Kernel": "leasehold.testing.stories",
+    "Pooler": "leasehold.testing.pooler",
     "Race": "leasehold.testing.races",
     "install_from_environment": "leasehold.testing.faults",
 }
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from leasehold.testing.clusters import Cluster
     from leasehold.testing.databases import Databases
     from leasehold.testing.faults import FaultPlan, install_from_environment
+    from leasehold.testing.pooler import Pooler
     from leasehold.testing.races import Race
     from leasehold.testing.stories import Kernel
 

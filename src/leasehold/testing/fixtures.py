@@ -17,6 +17,7 @@ from leasehold.testing import clusters
 from leasehold.testing.clock import Clock
 from leasehold.testing.clusters import Cluster
 from leasehold.testing.databases import Databases
+from leasehold.testing.pooler import Pooler
 from leasehold.testing.stories import Kernel
 
 
@@ -77,6 +78,14 @@ def session(database: str) -> Iterator[Session]:
 def second_session(database: str) -> Iterator[Session]:
     with Session(Target(url=database), application_name="second") as made:
         yield made
+
+
+@pytest.fixture
+def pooler(database: str) -> Iterator[Pooler]:
+    """A PgBouncer in transaction mode before the test's database; its log is shown when the test fails."""
+    with Pooler(database) as made:
+        yield made
+        print(made.log())
 
 
 @pytest.fixture
