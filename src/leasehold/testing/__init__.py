@@ -12,9 +12,9 @@ real functions on a real PostgreSQL, because green on a substitute is not green.
         assert kernel.state(step) == "succeeded"
 
 Parts: `clusters` (which server), `databases` (a migrated template, cloned for each test), `clock` (sets leasehold.now()
-for every process at once), `faults` (lost connections, rollbacks, lost replies), `stories` (the kernel's verbs in few
-words), `races` (two sessions in a fixed order, without sleeping), `pooler` (a PgBouncer in transaction mode),
-`fixtures` (all of it for pytest).
+for every process at once), `faults` (lost connections, rollbacks, lost replies), `proxy` (a bad network in front of a
+server), `pooler` (a PgBouncer in transaction mode), `stories` (the kernel's verbs in few words), `races` (two sessions
+in a fixed order, without sleeping), `fixtures` (all of it for pytest).
 
 What can fail: a test run that is killed leaves its clones; the next run removes them.
 """
@@ -23,7 +23,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["Clock", "Cluster", "Databases", "FaultPlan", "Kernel", "Pooler", "Race", "install_from_environment"]
+__all__ = [
+    "Clock",
+    "Cluster",
+    "Databases",
+    "FaultPlan",
+    "Kernel",
+    "Pooler",
+    "Proxy",
+    "Race",
+    "install_from_environment",
+]
 
 _HOMES = {
     "Clock": "leasehold.testing.clock",
@@ -32,6 +42,7 @@ _HOMES = {
     "FaultPlan": "leasehold.testing.faults",
     "Kernel": "leasehold.testing.stories",
     "Pooler": "leasehold.testing.pooler",
+    "Proxy": "leasehold.testing.proxy",
     "Race": "leasehold.testing.races",
     "install_from_environment": "leasehold.testing.faults",
 }
@@ -42,6 +53,7 @@ if TYPE_CHECKING:
     from leasehold.testing.databases import Databases
     from leasehold.testing.faults import FaultPlan, install_from_environment
     from leasehold.testing.pooler import Pooler
+    from leasehold.testing.proxy import Proxy
     from leasehold.testing.races import Race
     from leasehold.testing.stories import Kernel
 
