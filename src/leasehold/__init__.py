@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from leasehold.version import VERSION as __version__
 
 __all__ = [
     "Done",
@@ -20,6 +20,7 @@ __all__ = [
     "StepLease",
     "Worker",
     "WorkerConfig",
+    "__version__",
 ]
 
 _HOMES = {

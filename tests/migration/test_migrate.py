@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import leasehold
 from leasehold.db import migrations
 from leasehold.db.migrations import Migration, is_current, known, migrate, require_current, routines_checksum, script
 from leasehold.db.session import Session
@@ -79,6 +81,60 @@ def test_a_migration_whose_text_has_changed_is_refused(session):
     with pytest.raises(SchemaChanged) as changed:
         migrate(session)
     assert changed.value.context["migration"] == "0001_kernel"
+
+
+def test_an_older_program_goes_on_with_a_newer_database_whose_migrations_say_that_it_may(session, monkeypatch):
+    """The newer program adds a column and changes functions; the older one finds nothing to do and changes nothing."""
+    newest = known()[-1].number
+    wider = Migration(
+        newest + 1,
+        "wider",
+        f"-- Works with programs from {newest:04d}\nalter table leasehold.lane add column note text",
+    )
+    with monkeypatch.context() as newer:
+        newer.setattr(migrations, "known", lambda: [*known(), wider])
+        newer.setattr(migrations, "routines_checksum", lambda: "newer")
+        assert migrate(session) == [f"{newest + 1:04d}_wider", "functions"]
+        require_current(session)
+    require_current(session)
+    assert migrate(session) == []
+    assert session.fetch("select checksum from leasehold.migration where number = 0") == [("newer",)]
+
+
+@pytest.mark.parametrize("says", ["", "-- Works with programs from {ahead:04d}"])
+def test_a_program_that_is_older_than_a_migration_allows_is_refused(session, monkeypatch, says):
+    newest = known()[-1].number
+    later = Migration(newest + 2, "later", says.format(ahead=newest + 1) + "\nselect 1")
+    with monkeypatch.context() as newer:
+        newer.setattr(migrations, "known", lambda: [*known(), later])
+        migrate(session)
+    with pytest.raises(SchemaAhead) as ahead:
+        require_current(session)
+    assert ahead.value.context == {"database": newest + 2, "program": newest}
+
+
+@pytest.mark.parametrize(("theirs", "replaced"), [("0.2.0/1", False), ("0.10.0/1", False), ("0.0.9/99", True)])
+def test_functions_of_a_newer_release_are_not_replaced_and_those_of_an_older_one_are(
+    session, monkeypatch, theirs, replaced
+):
+    monkeypatch.setattr(migrations, "VERSION", "0.1.3")
+    session.fetch("update leasehold.migration set checksum = 'theirs', release = %s where number = 0", (theirs,))
+    assert migrate(session) == (["functions"] if replaced else [])
+    assert is_current(session)
+    kept = session.fetch("select checksum = 'theirs' from leasehold.migration where number = 0")
+    assert kept == [(not replaced,)]
+
+
+def test_a_database_from_before_releases_were_recorded_is_brought_up_to_date(session):
+    session.fetch("alter table leasehold.migration drop column oldest, drop column release")
+    session.fetch("update leasehold.migration set checksum = 'older' where number = 0")
+    assert not is_current(session)
+    assert migrate(session) == ["functions"]
+    require_current(session)
+
+
+def test_the_version_is_the_packages():
+    assert f'version = "{leasehold.__version__}"' in (Path(__file__).parents[2] / "pyproject.toml").read_text()
 
 
 def test_functions_are_replaced_when_their_set_has_changed(session):

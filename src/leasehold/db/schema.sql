@@ -339,7 +339,9 @@ CREATE TABLE leasehold.migration (
     number integer NOT NULL,
     name text NOT NULL,
     checksum text NOT NULL,
-    applied_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+    applied_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    oldest integer,
+    release text
 );
 
 -- Name: oddity; Type: TABLE; Schema: leasehold; Owner: -

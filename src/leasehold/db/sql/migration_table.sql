@@ -4,4 +4,6 @@ create table if not exists leasehold.migration (
     name        text not null,
     checksum    text not null,
     applied_at  timestamptz not null default clock_timestamp()
-)
+);
+-- oldest: the newest migration of the oldest program that may work with this one. release: what functions came with.
+alter table leasehold.migration add column if not exists oldest integer, add column if not exists release text
