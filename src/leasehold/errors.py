@@ -74,6 +74,20 @@ class Refused(LeaseholdError):
     remedy = "Wait for the holder to finish, then run the command again; `leasehold status` names it."
 
 
+class OtherEmbedder(LeaseholdError):
+    """The collection holds vectors of another embedder; mixed ones cannot be compared."""
+
+    code, http_status, exit_code = "other_embedder", 409, 2
+    remedy = "Bring the documents into another collection with --into, and search that one."
+
+
+class ModelUnavailable(LeaseholdError):
+    """The embedding model did not answer as it should."""
+
+    code, http_status, retryable = "model_unavailable", 503, True
+    remedy = "Check that its address answers and that the key is set, then run the command again."
+
+
 class MassDelete(LeaseholdError):
     """The source would lose most of its documents, so nothing was deleted."""
 

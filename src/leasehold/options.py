@@ -42,6 +42,40 @@ class ChunkOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EmbedOptions:
+    embedder: str = ""
+    """`hashing`, or `openai:MODEL`. Empty: the one that the collection was made with; a new collection gets hashing."""
+    base_url: str = ""
+    """Where the model is, up to /embeddings: http://localhost:11434/v1. Empty: where the collection was made from, else
+    OpenAI's own."""
+    dimensions: int = 0
+    """Width to ask a model for that can shorten its vectors; 0: as it gives."""
+    api_key_env: str = "OPENAI_API_KEY"
+    """The variable of the environment that holds the key. The key itself is in no file, row or log of ours."""
+    timeout_s: float = 60.0
+    """Of one request. Must be well below `ingest.step_timeout_s`, which a document's requests share."""
+    texts_max: int = 96
+    """Texts in a request: more hardly pays, and a refused one is halved to find the text to blame."""
+    tokens_max: int = 60_000
+    """Tokens in a request, estimated from above; providers limit it to between 100,000 and 300,000."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.dimensions <= 16_000:
+            raise UsageError(f"embed.dimensions={self.dimensions} must be between 0 (as the model gives) and 16000.")
+        if not 0 < self.timeout_s <= 3600:
+            raise UsageError(f"embed.timeout_s={self.timeout_s} must be above 0 and at most 3600 seconds.")
+        if not 1 <= self.texts_max <= 2048:
+            raise UsageError(f"embed.texts_max={self.texts_max} must be between 1 and 2048.")
+        if self.tokens_max < 1:
+            raise UsageError(f"embed.tokens_max={self.tokens_max} must be at least 1.")
+        if not self.api_key_env.strip():
+            raise UsageError("embed.api_key_env must name a variable of the environment.")
+        if self.base_url and not self.base_url.startswith(("http://", "https://")):
+            raise UsageError(f"embed.base_url={self.base_url!r} is no address of a model.",
+                             remedy="Give the part before /embeddings: http://localhost:11434/v1.")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceOptions:
     include: tuple[str, ...] = ()
     """gitignore-style patterns; when given, only files that match one are taken."""

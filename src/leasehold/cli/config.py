@@ -17,11 +17,12 @@ from typing import Any, get_type_hints
 
 from leasehold.db.target import Target
 from leasehold.errors import UsageError
-from leasehold.options import ChunkOptions, IngestOptions, LeaseOptions, SourceOptions
+from leasehold.options import ChunkOptions, EmbedOptions, IngestOptions, LeaseOptions, SourceOptions
 
 SECTIONS: dict[str, type] = {
     "lease": LeaseOptions,
     "chunk": ChunkOptions,
+    "embed": EmbedOptions,
     "source": SourceOptions,
     "ingest": IngestOptions,
 }
@@ -36,6 +37,7 @@ class Settings:
     home: Path
     lease: LeaseOptions
     chunk: ChunkOptions
+    embed: EmbedOptions
     source: SourceOptions
     ingest: IngestOptions
     origins: Mapping[str, str] = field(default_factory=dict)

@@ -29,6 +29,8 @@ FAILURES_SHOWN = 10
 @click.option("--include", multiple=True, metavar="PATTERN", help="Take only files that match (gitignore style).")
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave out files that match (gitignore style).")
 @click.option("--max-bytes", type=int, metavar="N", help="Files larger than this fail with that reason [100000000].")
+@click.option("--embedder", metavar="NAME", help="hashing, or openai:MODEL [the collection's; a new one: hashing].")
+@click.option("--base-url", metavar="URL", help="Where the model is: http://localhost:11434/v1 [OpenAI's own].")
 @click.option("--timeout", metavar="TIME", help="Time box for all of it: 90, 90s, 5m, 1h. Exit 3: run again to go on.")
 @click.option("--allow-mass-delete", is_flag=True, help="Let a sync delete most of a source.")
 @common.common
@@ -40,6 +42,8 @@ def ingest(
     include: tuple[str, ...],
     exclude: tuple[str, ...],
     max_bytes: int | None,
+    embedder: str | None,
+    base_url: str | None,
     timeout: str | None,
     allow_mass_delete: bool,
     database: str | None,
@@ -60,6 +64,8 @@ def ingest(
             "source.include": include or None,
             "source.exclude": exclude or None,
             "source.max_bytes": max_bytes,
+            "embed.embedder": embedder,
+            "embed.base_url": base_url,
         },
     )
     options = replace(chosen.source, mass_delete_ratio=1.0) if allow_mass_delete else chosen.source
@@ -114,6 +120,7 @@ def config_of(
         paths=paths,
         collection=chosen.ingest.collection,
         parameters=Parameters(chosen.chunk),
+        embed=chosen.embed,
         options=options,
         lease=chosen.lease,
         processes=processes,

@@ -42,15 +42,16 @@ def plan(
 
 def plan_all(chosen: Any, paths: list[Path]) -> list[Any]:
     from leasehold.documents import sync
+    from leasehold.documents.models import Models
     from leasehold.documents.recipes import Parameters
     from leasehold.errors import NotFound
 
-    parameters = Parameters(chosen.chunk)
     with common.open_session(chosen, write=True) as session:
         try:
             collection = sync.find_collection(session, chosen.ingest.collection)
         except NotFound:
             collection = None
+        parameters = Models(chosen.embed).planned(session, collection, Parameters(chosen.chunk))
         return [
             sync.plan(session, sync.unregistered(session, collection, path, chosen.source, parameters))
             for path in paths

@@ -26,7 +26,8 @@ def search(
 
     chosen = common.settings(database, home, **{"ingest.collection": collection})
     with common.open_session(chosen) as session:
-        answers = searching.search(session, " ".join(question), collection=chosen.ingest.collection, limit=limit)
+        answers = searching.search(session, " ".join(question), collection=chosen.ingest.collection, limit=limit,
+                                   embed=chosen.embed)  # fmt: skip
     if as_json:
         emit("complete" if answers else "nothing_found", question=" ".join(question),
              collection=chosen.ingest.collection, answers=[asdict(one) for one in answers])  # fmt: skip

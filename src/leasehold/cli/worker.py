@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -41,7 +42,7 @@ def worker(
         KeeperConfig(
             target=chosen.target,
             kinds=FACTORY,
-            kind_options={"step_timeout_s": chosen.ingest.step_timeout_s},
+            kind_options={"step_timeout_s": chosen.ingest.step_timeout_s, "embed": asdict(chosen.embed)},
             processes=processes or count,
             consumers=pools,
             lease=chosen.lease,

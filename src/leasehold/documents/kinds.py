@@ -17,11 +17,12 @@ from typing import Any
 from leasehold.db.session import Connection, execute
 from leasehold.db.statements import load
 from leasehold.db.target import Target
+from leasehold.documents.models import Models
 from leasehold.documents.recipe_steps import chunk_page, embed_page, parse_page, write_computed
 from leasehold.documents.skips import CHANGED, NO_READER, NO_TEXT, SUPERSEDED
 from leasehold.documents.storing import store_page, write_stored
 from leasehold.documents.validation import validate_page, write_read
-from leasehold.steps.embedding import HashingEmbedder
+from leasehold.options import EmbedOptions
 from leasehold.types import Outcome, StepLease
 
 __all__ = ["CHANGED", "NO_READER", "NO_TEXT", "SUPERSEDED", "WORKFLOW", "page_kinds"]
@@ -31,7 +32,7 @@ WORKFLOW = ("validate", "parse", "chunk", "embed", "store")
 
 def page_kinds(target: Target, options: dict[str, Any]) -> list[Any]:
     """(name, page function, effects, page_max, timeout_s) of each kind; `worker` makes its kinds of them."""
-    embedder = HashingEmbedder()
+    models = Models(EmbedOptions(**options.get("embed", {})))
     timeout_s = float(options.get("step_timeout_s", 120.0))
     pgvector: list[bool] = []
 
@@ -44,6 +45,6 @@ def page_kinds(target: Target, options: dict[str, Any]) -> list[Any]:
         ("validate", validate_page, write_read, 128, timeout_s),
         ("parse", parse_page, write_computed, 64, timeout_s),
         ("chunk", chunk_page, write_computed, 64, timeout_s),
-        ("embed", lambda context, leases: embed_page(context, leases, embedder), write_computed, 64, timeout_s),
+        ("embed", lambda context, leases: embed_page(context, leases, models.of), write_computed, 64, timeout_s),
         ("store", store_page, stores, 64, timeout_s),
     ]

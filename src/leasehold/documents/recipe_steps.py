@@ -17,12 +17,13 @@ from leasehold.artifacts import coding, database
 from leasehold.artifacts.database import Artifact, artifact
 from leasehold.db.session import Connection
 from leasehold.documents.inputs import Inputs
+from leasehold.documents.recipes import Parameters
 from leasehold.documents.rows import ItemRow, page_items
 from leasehold.documents.skips import CHANGED, NO_TEXT, SUPERSEDED, Unread, write_skipped
 from leasehold.kernel import claims
 from leasehold.sources.folder import Vanished, open_item
 from leasehold.steps.chunking import chunk
-from leasehold.steps.embedding import HashingEmbedder
+from leasehold.steps.embedders import Embedder
 from leasehold.steps.reading import read
 from leasehold.types import Chunk, Done, Outcome, Skip, Snooze, StepError, StepLease
 
@@ -93,8 +94,11 @@ def _chunk(item: ItemRow, parsed_bytes: Callable[[], bytes | bytearray]) -> byte
     return coding.chunks_to_bytes(title, chunks)
 
 
-def embed_page(context: Any, leases: Sequence[StepLease], embedder: HashingEmbedder) -> Iterator[Yield]:
-    def compute(_: ItemRow, chunk_bytes: Callable[[], bytes | bytearray]) -> bytearray | Skip:
+def embed_page(
+    context: Any, leases: Sequence[StepLease], embedder_of: Callable[[Parameters], Embedder]
+) -> Iterator[Yield]:
+    def compute(item: ItemRow, chunk_bytes: Callable[[], bytes | bytearray]) -> bytearray | Skip:
+        embedder = embedder_of(item.parameters)
         chunks = coding.chunks_from_bytes(chunk_bytes())[1]
         vectors = coding.VectorsWriter()
         for start in range(0, len(chunks), TEXTS_AT_ONCE):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -37,6 +37,8 @@ class Parameters:
     embedder: str = "hashing"
     embedder_version: str = "1"
     dimensions: int = 384
+    base_url: str = field(default="", compare=False)
+    """Where the collection's model was last reached. No part of what results are called."""
 
     @property
     def mark(self) -> str:
@@ -49,16 +51,20 @@ class Parameters:
             "embedder": self.embedder,
             "embedder_version": self.embedder_version,
             "dimensions": self.dimensions,
+            **({"base_url": self.base_url} if self.base_url else {}),
         }
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> Parameters:
-        return cls(ChunkOptions(**body["chunk"]), body["embedder"], body["embedder_version"], body["dimensions"])
+        return cls(ChunkOptions(**body["chunk"]), body["embedder"], body["embedder_version"], body["dimensions"],
+                   body.get("base_url", ""))  # fmt: skip
 
 
 @lru_cache(maxsize=64)
 def _mark(parameters: Parameters) -> str:
-    return digest(json.dumps(parameters.as_json(), sort_keys=True)).hex()[:16]
+    body = parameters.as_json()
+    body.pop("base_url", None)
+    return digest(json.dumps(body, sort_keys=True)).hex()[:16]
 
 
 @dataclass(frozen=True, slots=True)

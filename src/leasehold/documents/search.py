@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leasehold.db.session import Session
+from leasehold.documents.models import Models
 from leasehold.documents.sync import find_collection
 from leasehold.errors import UsageError
+from leasehold.options import EmbedOptions
 from leasehold.sources.paths import decode_path
 from leasehold.steps.decoding import clean
-from leasehold.steps.embedding import HashingEmbedder
+from leasehold.steps.embedders import HASHING
 from leasehold.stores import pg, searching
+from leasehold.stores.searching import LEXICAL, MEANING
 
 SNIPPET_CHARS = 240
 QUESTION_CHARS_MAX = 20_000
@@ -36,10 +39,13 @@ class Answer:
     copies: int
 
 
-def search(session: Session, question: str, *, collection: str, limit: int = 5) -> list[Answer]:
+def search(
+    session: Session, question: str, *, collection: str, limit: int = 5, embed: EmbedOptions | None = None
+) -> list[Answer]:
     """The best *limit* answers, best first; one file may give several.
 
     Raises:
+        ModelUnavailable: the collection's model did not embed the question.
         NotFound: there is no such collection.
         UsageError: the question has no text, or the limit is not between 1 and 1000.
     """
@@ -49,11 +55,10 @@ def search(session: Session, question: str, *, collection: str, limit: int = 5) 
     if not 1 <= limit <= 1000:
         raise UsageError(f"--limit {limit} must be between 1 and 1000.")
     found = find_collection(session, collection)
-    embedder = HashingEmbedder()
-    vector = embedder.embed([question])[0]
+    vector = Models(embed or EmbedOptions()).question(found.parameters, question)
     hits = searching.search(
-        session, found.collection_id, question, vector, limit=limit,
-        pgvector=pg.has_pgvector(session),
+        session, found.collection_id, question, vector, limit=limit, pgvector=pg.has_pgvector(session),
+        weighing=LEXICAL if found.parameters.embedder == HASHING else MEANING,
     )  # fmt: skip
     return [_answer(hit, question) for hit in hits]
 

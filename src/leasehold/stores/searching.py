@@ -38,12 +38,32 @@ class Hit:
     copies: int
 
 
+@dataclass(frozen=True, slots=True)
+class Weighing:
+    """How near a vector must be to count (cosine distance, 0 to 2), and how much words weigh beside vectors."""
+
+    far: float
+    words: float
+
+
+LEXICAL = Weighing(far=0.85, words=2.0)
+"""For hashed vectors: farther ones share a word by chance of hashing only, and full text knows words better."""
+MEANING = Weighing(far=2.0, words=1.0)
+"""For a model's vectors: what is far differs from model to model, so only the order counts, and both count the same."""
+
 NEARNESS = "c.embedding <=> %(vector)s::vector"
 """How the statement compares vectors: by pgvector's operator, which an index can serve."""
 
 
 def search(
-    session: Session, collection_id: int, question: str, vector: array[float], *, limit: int, pgvector: bool
+    session: Session,
+    collection_id: int,
+    question: str,
+    vector: array[float],
+    *,
+    limit: int,
+    pgvector: bool,
+    weighing: Weighing = LEXICAL,
 ) -> list[Hit]:
     """The best *limit* chunks by vectors and words together (reciprocal rank fusion), best first.
 
@@ -61,6 +81,8 @@ def search(
         "limit": limit,
         "pool": pool,
         "words_max": WORDS_MAX,
+        "far": weighing.far,
+        "words_weight": weighing.words,
     }
 
     def ask(connection: Connection) -> list[Hit]:

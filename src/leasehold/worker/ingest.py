@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,14 @@ from leasehold.db.target import Target
 from leasehold.documents import sync
 from leasehold.documents.account import SourceAccount
 from leasehold.documents.kinds import WORKFLOW
+from leasehold.documents.models import Models
 from leasehold.documents.recipes import Parameters
 from leasehold.documents.sync import Planned, Source, Stopped
 from leasehold.documents.turns import turn
 from leasehold.errors import LeaseholdError, MassDelete, Refused
 from leasehold.kernel import checks, groups
 from leasehold.kernel.steps import step_name
-from leasehold.options import LeaseOptions, SourceOptions
+from leasehold.options import EmbedOptions, LeaseOptions, SourceOptions
 from leasehold.sources.paths import canonical_root
 from leasehold.stores import searching
 from leasehold.worker.documents import FACTORY
@@ -46,6 +47,7 @@ class IngestConfig:
     """What to ingest and with how many hands.
 
     Args:
+        parameters: of chunking; which embedder it is, `embed` and the collection say.
         workers: documents worked at once, spread over the processes.
         timeout_s: time box for all of it; None: until done.
         allow_mass_delete: also apply a scan that would delete most of its source.
@@ -55,6 +57,7 @@ class IngestConfig:
     paths: Sequence[Path]
     collection: str = "default"
     parameters: Parameters
+    embed: EmbedOptions = field(default_factory=EmbedOptions)
     options: SourceOptions = field(default_factory=SourceOptions)
     lease: LeaseOptions = field(default_factory=LeaseOptions)
     processes: int = 2
@@ -205,7 +208,8 @@ class Ingest:
         self._refused_before = sum(checks.refusals(session).values())
         self._began_at = session.fetch(load(PACKAGE, "database_now"))[0][0]
         self._workflow = groups.register(session, "documents", groups.chain(*WORKFLOW))
-        collection = sync.open_collection(session, config.collection, config.parameters)
+        parameters = Models(config.embed).settle(session, config.collection, config.parameters)
+        collection = sync.open_collection(session, config.collection, parameters)
         self._sources = [sync.open_source(session, collection, root, config.options) for root in roots]
         self._accounts = {source.source_id: SourceAccount() for source in self._sources}
 
@@ -270,7 +274,7 @@ class Ingest:
             KeeperConfig(
                 target=config.target,
                 kinds=FACTORY,
-                kind_options={"step_timeout_s": config.step_timeout_s},
+                kind_options={"step_timeout_s": config.step_timeout_s, "embed": asdict(config.embed)},
                 processes=config.processes,
                 consumers={"*": per_process},
                 lease=config.lease,

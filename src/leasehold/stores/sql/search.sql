@@ -11,7 +11,7 @@ with lexemes as (
               from leasehold.chunk c
              where c.collection_id = %(collection_id)s /* by vector */
              order by c.embedding <=> %(vector)s::vector limit %(pool)s) v
-     where v.distance < 0.85  -- farther ones share a word by chance of hashing only
+     where v.distance < %(far)s
 ), best_words as (
     select c.document_id, c.ordinal, (select count(*) from lexemes l where c.words @@ l.word) as found,
            ts_rank_cd(c.words, a.words, 1) as score
@@ -29,7 +29,7 @@ with lexemes as (
                           where i.document_id = b.document_id and s.collection_id = %(collection_id)s) p
 ), fused as (
     select document_id, ordinal, sum(weight / (60 + rank)) as score
-      from (select *, 1.0 as weight from by_vector union all select *, 2.0 from by_words) u
+      from (select *, 1.0 as weight from by_vector union all select *, %(words_weight)s from by_words) u
      group by document_id, ordinal
 )
 select f.document_id, f.ordinal, f.score::float8, c.text, c.line_start, c.line_end, c.heading, d.title, p.path, p.root,
