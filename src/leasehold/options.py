@@ -44,7 +44,8 @@ class ChunkOptions:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbedOptions:
     embedder: str = ""
-    """`hashing`, or `openai:MODEL`. Empty: the one that the collection was made with; a new collection gets hashing."""
+    """`hashing`, `openai:MODEL` or `local:FOLDER`. Empty: the one that the collection was made with; a new one gets
+    hashing."""
     base_url: str = ""
     """Where the model is, up to /embeddings: http://localhost:11434/v1. Empty: where the collection was made from, else
     OpenAI's own."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from conftest import write_notes
-from leasehold.testing.models import Answer, ModelServer
+from leasehold.testing.models import Answer, ModelServer, write_small_model
 
 pytestmark = pytest.mark.one_server
 
@@ -144,3 +144,34 @@ def test_a_text_that_the_model_refuses_fails_its_document_alone(cli, look, model
     assert answer.json["stored"] == 6
     assert answer.json["failures"][0]["path"] == "long.md"
     assert "chunk.size" in answer.json["failures"][0]["remedy"]
+
+
+# -- a model in a folder ----------------------------------------------------------------------------------------------
+
+
+def test_a_model_in_a_folder_fills_a_collection_and_answers_also_after_the_folder_has_moved(cli, look, tmp_path):
+    folder = write_notes(tmp_path / "notes", 3)
+    (folder / "roof.md").write_text("the roof was repaired\n")
+    model = write_small_model(tmp_path / "one" / "small")
+    assert cli.run("ingest", folder, "--embedder", f"local:{model}").code == 0
+    assert stored(look) == [("local:small", 12, 4)]
+    assert cli.run("search", "roof repaired", "--json").json["answers"][0]["path"] == "roof.md"
+    moved = model.rename(tmp_path / "small")
+    lost = cli.run("search", "roof repaired")
+    assert (lost.code, "There is no config.json" in lost.err) == (2, True)
+    (folder / "more.md").write_text("a word of slate\n")
+    assert cli.run("ingest", folder, "--embedder", f"local:{moved}", "--json").json["stored"] == 1
+    assert cli.run("search", "slate").code == 0
+
+
+def test_other_weights_under_the_same_name_are_refused(cli, look, tmp_path):
+    folder = write_notes(tmp_path / "notes", 2)
+    model = write_small_model(tmp_path / "small")
+    assert cli.run("ingest", folder, "--embedder", f"local:{model}").code == 0
+    write_small_model(model, seed=2)
+    (folder / "more.md").write_text("the roof\n")
+    for command in (["ingest", folder], ["ingest", folder, "--embedder", f"local:{model}"], ["search", "roof"]):
+        answer = cli.run(*command)
+        assert answer.code == 2, answer.err
+        assert "another" in answer.err
+    assert stored(look) == [("local:small", 12, 2)]

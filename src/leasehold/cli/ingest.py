@@ -29,7 +29,9 @@ FAILURES_SHOWN = 10
 @click.option("--include", multiple=True, metavar="PATTERN", help="Take only files that match (gitignore style).")
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave out files that match (gitignore style).")
 @click.option("--max-bytes", type=int, metavar="N", help="Files larger than this fail with that reason [100000000].")
-@click.option("--embedder", metavar="NAME", help="hashing, or openai:MODEL [the collection's; a new one: hashing].")
+@click.option(
+    "--embedder", metavar="NAME", help="hashing, openai:MODEL or local:FOLDER [the collection's, else hashing]."
+)
 @click.option("--base-url", metavar="URL", help="Where the model is: http://localhost:11434/v1 [OpenAI's own].")
 @click.option("--timeout", metavar="TIME", help="Time box for all of it: 90, 90s, 5m, 1h. Exit 3: run again to go on.")
 @click.option("--allow-mass-delete", is_flag=True, help="Let a sync delete most of a source.")

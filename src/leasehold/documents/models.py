@@ -17,7 +17,7 @@ from leasehold.documents.recipes import Parameters
 from leasehold.documents.rows import PACKAGE
 from leasehold.errors import ModelUnavailable, NotFound, OtherEmbedder, UsageError
 from leasehold.options import EmbedOptions
-from leasehold.steps.embedders import HASHING, Embedder, check_name, open_embedder, version_of
+from leasehold.steps.embedders import HASHING, Embedder, named, open_embedder, place_of, version_of
 from leasehold.steps.embedding import HashingEmbedder
 from leasehold.steps.remote_embedding import RemoteEmbedder
 from leasehold.types import ErrorClass, StepError
@@ -39,7 +39,7 @@ class Models:
         Raises:
             StepError: this process cannot open it; another one may.
         """
-        key = (parameters.embedder, parameters.base_url, parameters.dimensions)
+        key = (parameters.embedder, parameters.place, parameters.dimensions)
         if key not in self._opened:
             try:
                 self._opened[key] = self._open(parameters)
@@ -49,8 +49,10 @@ class Models:
         return self._opened[key]
 
     def _open(self, parameters: Parameters) -> Embedder:
+        name = parameters.embedder
+        place = place_of(name, self._options, parameters.place)
         return open_embedder(
-            parameters.embedder, self._options, base_url=parameters.base_url, dimensions=parameters.dimensions
+            name, parameters.embedder_version, self._options, place=place, dimensions=parameters.dimensions
         )
 
     # -- before an ingest ---------------------------------------------------------------------------------------------
@@ -80,21 +82,27 @@ class Models:
         return self._wanted(collection.parameters if collection else None, parameters, filled=filled)
 
     def _wanted(self, has: Parameters | None, parameters: Parameters, *, filled: bool) -> Parameters:
-        name = check_name(self._options.embedder or (has.embedder if has else HASHING))
+        options = self._options
+        name, place = named(options.embedder) if options.embedder else (has.embedder if has else HASHING, "")
         if has is not None and filled and name != has.embedder:
             raise OtherEmbedder(
                 f"The collection holds vectors of '{has.embedder}' ({has.dimensions} numbers), not of '{name}'."
             )
-        same = has is not None and name == has.embedder
-        wanted = replace(parameters, embedder=name, embedder_version=version_of(name))
-        if name == HASHING:
-            return replace(wanted, dimensions=HashingEmbedder.dimensions, base_url="")
-        width = has.dimensions if has and same and filled else self._options.dimensions
-        return replace(wanted, dimensions=width, base_url=self._options.base_url or (has.base_url if has else ""))
+        known = has is not None and name == has.embedder
+        place = place or options.base_url or (has.place if has and known else "")
+        version = version_of(name, place)
+        if has is not None and filled and name != HASHING and version != has.embedder_version:
+            raise OtherEmbedder(f"The collection holds vectors of another '{name}' than the one in {place}.")
+        width = HashingEmbedder.dimensions if name == HASHING else options.dimensions
+        if has is not None and known and filled:
+            width = has.dimensions
+        return replace(parameters, embedder=name, embedder_version=version, dimensions=width,
+                       place="" if name == HASHING else place)  # fmt: skip
 
     def _probed(self, wanted: Parameters, has: Parameters | None) -> Parameters:
         embedder = self._open(wanted)
-        assert isinstance(embedder, RemoteEmbedder)
+        if not isinstance(embedder, RemoteEmbedder):
+            return replace(wanted, dimensions=embedder.dimensions)
         try:
             width = embedder.probe()
         except StepError as error:

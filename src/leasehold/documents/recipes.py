@@ -37,8 +37,8 @@ class Parameters:
     embedder: str = "hashing"
     embedder_version: str = "1"
     dimensions: int = 384
-    base_url: str = field(default="", compare=False)
-    """Where the collection's model was last reached. No part of what results are called."""
+    place: str = field(default="", compare=False)
+    """Where the collection's model was last found: an address or a folder. No part of what results are called."""
 
     @property
     def mark(self) -> str:
@@ -51,19 +51,19 @@ class Parameters:
             "embedder": self.embedder,
             "embedder_version": self.embedder_version,
             "dimensions": self.dimensions,
-            **({"base_url": self.base_url} if self.base_url else {}),
+            **({"place": self.place} if self.place else {}),
         }
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> Parameters:
         return cls(ChunkOptions(**body["chunk"]), body["embedder"], body["embedder_version"], body["dimensions"],
-                   body.get("base_url", ""))  # fmt: skip
+                   body.get("place", ""))  # fmt: skip
 
 
 @lru_cache(maxsize=64)
 def _mark(parameters: Parameters) -> str:
     body = parameters.as_json()
-    body.pop("base_url", None)
+    body.pop("place", None)
     return digest(json.dumps(body, sort_keys=True)).hex()[:16]
 
 

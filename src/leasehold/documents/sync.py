@@ -104,7 +104,7 @@ def open_collection(session: Session, name: str, parameters: Parameters) -> Coll
     body = json.dumps(parameters.as_json(), sort_keys=True)
     session.fetch(load(PACKAGE, "collection_open"), (name, parameters.embedder, parameters.dimensions, body))
     found = find_collection(session, name)
-    if found.parameters == parameters and found.parameters.base_url == parameters.base_url:
+    if found.parameters == parameters and found.parameters.place == parameters.place:
         return found
     session.fetch(
         load(PACKAGE, "collection_set"), (body, parameters.embedder, parameters.dimensions, found.collection_id)

@@ -1,9 +1,9 @@
-"""A server on this machine that speaks OpenAI's `/embeddings` as the real ones do, limits and errors included.
+"""Models for tests: a server on this machine, and a small one in a folder.
 
-It checks the key, the model's name and the request's shape; refuses a text that is too long and too many texts at once
-with 400 and an error body; answers in base64 or numbers; counts what it was asked. Its vectors are hashed words, so
-that texts with the same words are near. What goes wrong is said beforehand: `fail` puts answers in front of the next
-requests.
+The server speaks OpenAI's `/embeddings` as the real ones do, limits and errors included. It checks the key, the model's
+name and the request's shape; refuses a text that is too long and too many texts at once with 400 and an error body;
+answers in base64 or numbers; counts what it was asked. Its vectors are hashed words, so that texts with the same words
+are near. What goes wrong is said beforehand: `fail` puts answers in front of the next requests.
 
     with ModelServer(dimensions=64) as server:
         server.fail(Answer(429, headers={"Retry-After": "2"}))
@@ -14,12 +14,15 @@ from __future__ import annotations
 
 import base64
 import json
+import random
+import struct
 import threading
 import time
 from array import array
 from collections import deque
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -176,3 +179,52 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Says nothing: a test looks at `asked`."""
+
+
+# -- a model in a folder ----------------------------------------------------------------------------------------------
+
+SMALL_WORDS = (
+    "[PAD] [UNK] [CLS] [SEP] the roof was repaired slate tiles rain a wood ##s ##ed ##ing un ##heard of word , ! - &"
+)
+
+
+def write_small_model(folder: Path, *, seed: int = 1, width: int = 12, layers: int = 2, tokens_max: int = 16) -> Path:
+    """Write a BERT sentence model of random weights into *folder*, as sentence-transformers would; *folder*."""
+    folder.mkdir(parents=True, exist_ok=True)
+    words = SMALL_WORDS.split()
+    config = {"model_type": "bert", "hidden_act": "gelu", "hidden_size": width, "num_attention_heads": 3,
+              "num_hidden_layers": layers, "intermediate_size": 2 * width, "layer_norm_eps": 1e-12,
+              "max_position_embeddings": tokens_max, "vocab_size": len(words)}  # fmt: skip
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "vocab.txt").write_text("\n".join(words) + "\n")
+    shapes = {
+        "embeddings.word_embeddings.weight": (len(words), width),
+        "embeddings.position_embeddings.weight": (tokens_max, width),
+        "embeddings.token_type_embeddings.weight": (2, width),
+        **_with_bias("embeddings.LayerNorm", width),
+    }
+    for number in range(layers):
+        name = f"encoder.layer.{number}."
+        for part in ("attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense"):
+            shapes |= _with_bias(name + part, width, width)
+        shapes |= _with_bias(name + "intermediate.dense", 2 * width, width)
+        shapes |= _with_bias(name + "output.dense", width, 2 * width)
+        shapes |= _with_bias(name + "attention.output.LayerNorm", width) | _with_bias(name + "output.LayerNorm", width)
+    _write_safetensors(folder / "model.safetensors", shapes, random.Random(seed))
+    return folder
+
+
+def _with_bias(name: str, rows: int, *columns: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": (rows, *columns), f"{name}.bias": (rows,)}
+
+
+def _write_safetensors(path: Path, shapes: dict[str, tuple[int, ...]], rng: random.Random) -> None:
+    header: dict[str, Any] = {}
+    values = bytearray()
+    for name, shape in shapes.items():
+        count = shape[0] * (shape[1] if len(shape) > 1 else 1)
+        start = len(values)
+        values += array("f", (rng.gauss(0.0, 0.5) for _ in range(count))).tobytes()
+        header[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [start, len(values)]}
+    head = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(head)) + head + bytes(values))
