@@ -106,6 +106,40 @@ def test_shares_are_paid_in_steps_whatever_the_page(seed):
     assert_shares(serve(policy, Backlog(weighted_lanes(rng, 1, 6)), 4000), seed)
 
 
+@pytest.mark.parametrize("fresh", [True, False], ids=["a new view per claim", "one view"])
+@pytest.mark.parametrize("seed", range(20))
+def test_sources_share_by_weight_however_many_groups_each_has(seed, fresh):
+    """Within 5 %: a source's part is that of its heaviest group, and within it its groups share by theirs.
+
+    Method: "many" has up to 30 groups of weight 1, "two" has a heavy one and a light one, and one group stands alone.
+    """
+    rng = random.Random(seed)
+    kinds = {"a": KindLimits(rng.randint(1, 20))}
+    many = rng.randint(2, 30)
+    lanes = [LaneView(i, "a", i, source="many") for i in range(many)]
+    lanes += [LaneView(100, "a", 100, weight=3, source="two"), LaneView(101, "a", 101, source="two")]
+    lanes += [LaneView(200, "a", 200, weight=2)]
+    rng.shuffle(lanes)
+    policy = LanePolicy({"*": kinds["a"].page_max}, kinds, kth_oldest=1000, lanes_max=1)
+
+    steps = steps_by(serve(policy, Backlog(lanes), 600 * many, fresh=fresh), "group_id")
+
+    due = dict.fromkeys(range(many), 1 / 6 / many) | {100: 3 / 6 * 3 / 4, 101: 3 / 6 / 4, 200: 2 / 6}
+    for group, part in due.items():
+        share = steps[group] / steps.total()
+        assert abs(share - part) <= 0.05 * part, f"seed {seed}: group {group} got {share:.4f} instead of {part:.4f}"
+
+
+def test_a_source_whose_other_groups_have_ended_has_its_whole_part_again():
+    lanes = [LaneView(1, "a", 1, source="s"), LaneView(2, "a", 2, source="s"), LaneView(3, "a", 3)]
+    policy = LanePolicy({"*": 1}, {"a": ONE}, kth_oldest=1000)
+    serve(policy, Backlog(lanes), 400)
+
+    turns = steps_by(serve(policy, Backlog(lanes[1:]), 200), "group_id")
+
+    assert abs(turns[2] - turns[3]) <= 4, turns
+
+
 def test_age_gives_a_light_group_no_more_than_one_turn_in_k():
     lanes = [LaneView(i, "a", 1) for i in range(50)] + [LaneView(99, "a", 2, weight=1000)]
 
@@ -246,6 +280,7 @@ def any_lane(rng: random.Random, lane_id: int, kinds: str) -> LaneView:
         paused=rng.random() < 0.1,
         full=rng.random() < 0.1,
         stage=rng.randint(0, 4),
+        source=rng.choice(["", "s", "t"]),
     )
 
 

@@ -10,7 +10,8 @@ Each consumer pool takes *turns*; a turn asks one lane. In order, what decides w
 1. Age: every `kth_oldest`-th turn of a pool goes to the lane that has waited longest, whatever its priority.
 2. Priority: every other turn goes to the highest priority that has a lane open.
 3. Weight: groups of one priority share its steps in proportion to weight (stride scheduling: a group pays
-   steps / weight, whoever has paid least is next). A group that comes or returns starts where the others are.
+   steps / weight, whoever has paid least is next). A group that comes or returns starts where the others are. Groups
+   of one source share a single part, as large as the heaviest of them would have alone, by their weights.
 4. Stage: within a group, later stages first. Finishing started runs before starting new ones bounds what is in flight.
 5. Among equals, the lane that has waited longest.
 

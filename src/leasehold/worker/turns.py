@@ -30,6 +30,8 @@ class LaneView:
     paused: bool = False
     full: bool = False
     stage: int = 0
+    source: str = ""
+    """Whose work the group is; groups of one source share the part of its heaviest. '': nobody else's."""
 
     def __post_init__(self) -> None:
         assert self.weight >= 1, f"lane {self.lane_id} has weight {self.weight}"
@@ -135,10 +137,16 @@ class Pool:
 
 
 class Round:
-    """The groups of one pool and one priority, sharing by weight: who has paid least is next."""
+    """The groups of one pool and one priority, sharing by weight: who has paid least is next.
+
+    The groups of one source together weigh what the heaviest of them does: each pays as much more as they are heavier
+    together. So whoever submits in a hundred small groups gets no more than who submits in one.
+    """
 
     def __init__(self) -> None:
         self.now = 0
+        self.crowd: dict[int, tuple[int, int]] = {}
+        """Of groups that share a source: (weight of them all, of the heaviest). Others pay the plain price."""
         self.paid: dict[int, int] = {}
         self.groups: list[tuple[int, int]] = []
         self.lanes: defaultdict[int, list[_Entry]] = defaultdict(list)
@@ -151,12 +159,13 @@ class Round:
 
     def settle(self) -> None:
         groups, paid = [], self.paid
+        self.crowd = self._crowds()
         for group, lanes in self.lanes.items():
             if len(lanes) > 1:
                 heapify(lanes)
             if group not in paid:
                 # One step behind the round: were a newcomer first at once, a stream of them would shut out the rest.
-                paid[group] = self.now + _UNIT // lanes[0][2].weight
+                paid[group] = self.now + self._price(lanes[0][2], 1)
             groups.append((paid[group], group))
         heapify(groups)
         self.groups = groups
@@ -181,12 +190,28 @@ class Round:
         A group whose lanes cannot give its share (one claim asks each lane once) falls behind. It is owed one such
         request at most: all of it would, once it has lanes enough, keep everybody else waiting.
         """
-        group, price = view.group_id, n * _UNIT // view.weight
+        group, price = view.group_id, self._price(view, n)
         paid = self.paid[group]
         if n > 0 and self.groups[0] == (paid, group):  # its turn by weight, so the round has come this far
             self.now = max(self.now, paid)
         self.paid[group] = max(paid, self.now - price) + price if n > 0 else paid + price
         heappush(self.groups, (self.paid[group], group))
+
+    def _price(self, view: LaneView, n: int) -> int:
+        together, heaviest = self.crowd.get(view.group_id, (1, 1))
+        return n * _UNIT * together // (view.weight * heaviest)
+
+    def _crowds(self) -> dict[int, tuple[int, int]]:
+        sharing: defaultdict[str, dict[int, int]] = defaultdict(dict)
+        for group, lanes in self.lanes.items():
+            if source := lanes[0][2].source:
+                sharing[source][group] = max(lane.weight for _, _, lane in lanes)
+        return {
+            group: (sum(weights.values()), max(weights.values()))
+            for weights in sharing.values()
+            if len(weights) > 1
+            for group in weights
+        }
 
     def _best(self, group: int, waiting: Mapping[int, _Entry]) -> LaneView | None:
         lanes = self.lanes.get(group)
