@@ -105,6 +105,16 @@ class HolderGone(LeaseholdError):
     remedy = "Stop working what it held, and join again as a new holder."
 
 
+# -- submitting -------------------------------------------------------------------------------------------------------
+
+
+class GroupEnded(LeaseholdError):
+    """The idempotency key belongs to a group that has ended."""
+
+    code, http_status = "group_ended", 409
+    remedy = "It was worked already. If it shall be worked once more, submit it under another key."
+
+
 # -- database and server ----------------------------------------------------------------------------------------------
 
 

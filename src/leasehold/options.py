@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from leasehold.errors import UsageError
 
+TURNS_MAX = 10_000
+"""Of weights and priorities: beyond it a number is a mistake."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseOptions:
@@ -106,6 +109,10 @@ class IngestOptions:
     """Documents worked at once, spread over the processes; 0: two per process, so one computes while one writes."""
     step_timeout_s: float = 120.0
     """A step that takes longer is stopped and counts as an attempt; three attempts and the file is named as failed."""
+    weight: int = 1
+    """Its part of the workers while others wait too: 3 gets three times what 1 gets. Groups of one source share it."""
+    priority: int = 0
+    """Higher first. Lower ones still get every eighth turn of each worker, so nothing starves."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.processes <= 256:
@@ -114,5 +121,9 @@ class IngestOptions:
             raise UsageError(f"ingest.workers={self.workers} must be between 0 (two per process) and 4096.")
         if not self.collection.strip():
             raise UsageError("ingest.collection must not be empty.")
+        if not 1 <= self.weight <= TURNS_MAX:
+            raise UsageError(f"ingest.weight={self.weight} must be between 1 and {TURNS_MAX}.")
+        if not -TURNS_MAX <= self.priority <= TURNS_MAX:
+            raise UsageError(f"ingest.priority={self.priority} must be between -{TURNS_MAX} and {TURNS_MAX}.")
         if self.step_timeout_s <= 0:
             raise UsageError(f"ingest.step_timeout_s={self.step_timeout_s} must be above 0 seconds.")

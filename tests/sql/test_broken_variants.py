@@ -20,6 +20,7 @@ import test_finish
 import test_groups
 import test_holders
 import test_lock_order
+import test_pauses
 from psycopg import errors
 
 from leasehold.db.session import Session
@@ -181,17 +182,28 @@ VARIANTS = {
         test_groups.test_eight_sessions_that_end_the_last_eight_runs_together_complete_the_group_exactly_once,
         (("perform from leasehold.run_group g where g.group_id = p_group_id for no key update skip locked;",
           "perform from leasehold.run_group g where g.group_id = p_group_id;"),
-         ("insert into leasehold.group_completion (group_id, round, at, succeeded, failed, cancelled)\n"
-          "    values (p_group_id, v_group.round, leasehold.now(), v_group.succeeded, v_group.failed, v_group.cancelled);",
-          "insert into leasehold.group_completion (group_id, round, at, succeeded, failed, cancelled)\n"
-          "    values (p_group_id, v_group.round, leasehold.now(), v_group.succeeded, v_group.failed, v_group.cancelled)\n"
-          "    on conflict do nothing;"),
+         ("v_group.failed, v_group.cancelled, v_ended);", "v_group.failed, v_group.cancelled, v_ended)\n    on conflict do nothing;"),
          ("if v_group.sealed_at is null or v_group.completed_at is not null\n       or", "if v_group.sealed_at is null or")),
     ),
     "a group completes before it is sealed": Variant(
         "group_fold",
         test_groups.test_a_group_completes_when_it_is_sealed_and_all_its_runs_have_ended,
         (("if v_group.sealed_at is null or v_group.completed_at", "if v_group.completed_at"),),
+    ),
+    "a completion does not count failures": Variant(
+        "group_fold",
+        test_groups.test_a_cancelled_round_says_so_and_a_retried_one_counts_anew,
+        (("then 'failed' else 'succeeded' end;", "then 'succeeded' else 'succeeded' end;"),),
+    ),
+    "a key whose group has ended swallows the request": Variant(
+        "group_open",
+        test_groups.test_a_key_whose_group_has_ended_does_not_swallow_a_new_request,
+        (("elsif coalesce(v_known.completed_at, v_known.cancelled_at) is not null then", "elsif false then"),),
+    ),
+    "a pause outlasts its time": Variant(
+        "pause",
+        test_pauses.test_a_pause_ends_by_itself_at_its_time,
+        (("coalesce(p_until, v_now + make_interval(secs => p_for_s), 'infinity')", "'infinity'"),),
     ),
     "a cancel is not swept": Variant(
         "sweep_cancelled",
@@ -228,7 +240,10 @@ VARIANTS = {
 }  # fmt: skip
 
 NOTICED = (AssertionError, pytest.fail.Exception)
-ARGUMENTS = {"test_a_step_does_not_come_to_wait_in_a_run_that_is_failing_at_that_moment": {"how": "release"}}
+ARGUMENTS = {
+    "test_a_step_does_not_come_to_wait_in_a_run_that_is_failing_at_that_moment": {"how": "release"},
+    "test_a_key_whose_group_has_ended_does_not_swallow_a_new_request": {"how": "ended"},
+}
 
 
 @contextmanager

@@ -187,11 +187,8 @@ def test_an_ended_holder_can_claim_nothing(kernel):
     assert kernel.state(step) == "ready"
 
 
-def test_lanes_of_paused_and_of_completed_groups_are_not_offered(kernel):
+def test_lanes_of_completed_groups_are_not_offered(kernel):
     kernel.add_step("work")
-    kernel.session.fetch("update leasehold.lane set paused_until = leasehold.now() + interval '1 hour'")
-    assert kernel.lanes("work") == []
-    kernel.session.fetch("update leasehold.lane set paused_until = null")
     assert len(kernel.lanes("work")) == 1
     kernel.succeed(kernel.claim())
     assert kernel.lanes("work") == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from leasehold.errors import LeaseholdError, NotFound, Refused
+from leasehold.errors import GroupEnded, LeaseholdError, NotFound, Refused, UsageError
 from leasehold.kernel import groups
 from leasehold.kernel.groups import WorkflowStep
 from leasehold.testing.faults import FaultPlan
@@ -113,6 +113,37 @@ def test_eight_sessions_that_end_the_last_eight_runs_together_complete_the_group
         assert ends(kernel, group) == 1
 
 
+def test_members_that_arrive_while_the_last_eight_end_belong_to_this_round_or_open_the_next(database, kernel):
+    """Method: eight workers end the last eight runs and fold, two submitters add one more run each, all at once."""
+    for _ in range(5):
+        group = kernel.group("work")
+        kernel.add(group, 8)
+        kernel.seal(group)
+        leases = [kernel.claim(by=f"H{i}") for i in range(8)]
+
+        def end(lease, group=group):
+            def work(session):
+                kernel.on(session).succeed(lease)
+                return kernel.on(session).fold(group)
+
+            return work
+
+        def add(session, group=group):
+            kernel.on(session).add(group, 1)
+
+        together(database, [add, *(end(lease) for lease in leases), add])
+        groups.fold_all(kernel.session)
+        assert not kernel.group_state(group).completed
+        early = ends(kernel, group)
+        assert early in (0, 1, 2)
+        drain(kernel, "work")
+        groups.fold_all(kernel.session)
+        state = kernel.group_state(group)
+        assert (state.completed, state.added, state.succeeded) == (True, 10, 10)
+        assert state.round == ends(kernel, group)
+        kernel.check()
+
+
 def test_a_fold_that_meets_another_fold_steps_aside_and_the_next_one_counts_the_rest(database, kernel):
     runs = kernel.add_runs(2)
     group = kernel.group_of(runs[0] * 1024)
@@ -162,6 +193,119 @@ def test_fifty_submissions_with_one_idempotency_key_are_one_group(database, kern
     answers = [one for part in together(database, [submit] * 5) for one in part]
     assert len({group for group, _ in answers}) == 1
     assert sum(created for _, created in answers) == 1
+
+
+@pytest.mark.parametrize("how", ["ended", "been cancelled"])
+def test_a_key_whose_group_has_ended_does_not_swallow_a_new_request(kernel, how):
+    """It is told so, with its own error that names the group, and nothing is opened."""
+    group = kernel.group(idempotency_key="order 7")
+    kernel.cancel(group) if how == "been cancelled" else kernel.seal(group)
+
+    with pytest.raises(GroupEnded, match=f"'order 7' belongs to group {group}, which has {how}") as told:
+        kernel.group(idempotency_key="order 7")
+
+    assert (told.value.code, told.value.http_status) == ("group_ended", 409)
+    assert kernel.counted("run_group") == 1
+
+
+def test_a_key_of_another_workflow_is_refused(kernel):
+    kernel.group("work", idempotency_key="order 7")
+    with pytest.raises(Refused, match="another workflow"):
+        kernel.group("other", idempotency_key="order 7")
+
+
+# -- failures that are borne ------------------------------------------------------------------------------------------
+
+
+def completion(kernel, group):
+    (data,) = kernel.session.fetch(
+        "select e.data, c.ended::text from leasehold.event e join leasehold.group_completion c using (group_id) "
+        "where e.name = 'group_end' and group_id = %s and c.round = (e.data ->> 'round')::integer "
+        "order by c.round desc limit 1",
+        (group,),
+    )
+    assert data[0]["ended"] == data[1] == kernel.group_state(group).outcome
+    return data[1]
+
+
+@pytest.mark.parametrize(
+    ("bears", "failed", "ended"),
+    [
+        ({}, 0, "succeeded"),
+        ({}, 1, "failed"),
+        ({"failures_max": 2}, 2, "succeeded"),
+        ({"failures_max": 2}, 3, "failed"),
+        ({"failures_max_percent": 25}, 2, "succeeded"),
+        ({"failures_max_percent": 25}, 3, "failed"),
+        ({"failures_max_percent": 100}, 10, "succeeded"),
+        ({"failures_max_percent": 24.9}, 2, "failed"),
+    ],
+)
+def test_a_completion_says_failed_only_when_more_failed_than_the_group_bears(kernel, bears, failed, ended):
+    """Method: 10 runs (8 where a percentage needs it), of which some fail; column, event and state say the same."""
+    n = 8 if bears.get("failures_max_percent", 0) in (25, 24.9) else 10
+    group = kernel.group("work", **bears)
+    kernel.add(group, n)
+    kernel.seal(group)
+    if failed:
+        kernel.fail(kernel.claim(n=failed))
+    drain(kernel, "work")
+    kernel.fold(group)
+    assert completion(kernel, group) == ended
+    kernel.check()
+
+
+def test_a_cancelled_round_says_so_and_a_retried_one_counts_anew(kernel):
+    group = kernel.group("work")
+    kernel.add(group, 2)
+    kernel.seal(group)
+    kernel.fail(kernel.claim(n=2))
+    kernel.fold(group)
+    assert completion(kernel, group) == "failed"
+
+    kernel.retry(group)
+    drain(kernel, "work")
+    kernel.fold(group)
+    assert completion(kernel, group) == "succeeded"
+
+    kernel.add(group, 1)
+    kernel.cancel(group)
+    kernel.sweep()
+    kernel.fold(group)
+    assert completion(kernel, group) == "cancelled"
+    kernel.check()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"failures_max": 1, "failures_max_percent": 1},
+        {"failures_max": -1},
+        {"failures_max_percent": 101},
+        {"weight": 0},
+        {"weight": 10_001},
+        {"priority": -10_001},
+    ],
+)
+def test_terms_that_make_no_sense_are_refused_before_anything_is_written(kernel, wrong):
+    with pytest.raises(UsageError):
+        kernel.group(**wrong)
+    assert kernel.counted("run_group") == 0
+
+
+def test_weight_and_priority_can_be_changed_while_the_group_waits(kernel):
+    group = kernel.group("a", "b", weight=2, priority=1)
+    kernel.add(group)
+    assert [(lane.weight, lane.priority) for lane in kernel.lanes("a")] == [(2, 1)]
+    groups.weigh(kernel.session, group, priority=7)
+    groups.weigh(kernel.session, group, weight=5)
+    assert [(lane.weight, lane.priority) for lane in kernel.lanes("a")] == [(5, 7)]
+    drain(kernel, "a")
+    assert [(lane.weight, lane.priority) for lane in kernel.lanes("b")] == [(5, 7)]
+    with pytest.raises(UsageError):
+        groups.weigh(kernel.session, group, weight=0)
+    with pytest.raises(NotFound):
+        groups.weigh(kernel.session, 999, weight=1)
 
 
 def test_seal_and_cancel_may_be_sent_again(kernel):

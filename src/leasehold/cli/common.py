@@ -21,7 +21,19 @@ from leasehold.logs import set_up
 
 F = TypeVar("F", bound=Callable[..., Any])
 SCHEMA_VERSION = 1
-__all__ = ["UsageError", "by_reason", "common", "counted", "emit", "note", "open_session", "say", "settings", "shown"]
+__all__ = [
+    "UsageError",
+    "by_reason",
+    "common",
+    "counted",
+    "emit",
+    "note",
+    "open_session",
+    "parse_time",
+    "say",
+    "settings",
+    "shown",
+]
 
 
 def common(function: F) -> F:
@@ -128,6 +140,19 @@ def to_nowhere(stream: TextIO) -> None:
 def counted(n: int, one: str, many: str | None = None) -> str:
     """`1 file`, `2 files`, `12,000 files`."""
     return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def parse_time(text: str, option: str) -> float:
+    """Seconds of `90`, `90s`, `5m`, `1h`.
+
+    Raises:
+        UsageError: anything else, and 0 or less.
+    """
+    number, unit = (text[:-1], text[-1]) if text[-1:].isalpha() else (text, "s")
+    factor = {"s": 1, "m": 60, "h": 3600}.get(unit)
+    if factor is None or not number.isascii() or not number.isdigit() or int(number) == 0:
+        raise UsageError(f"{option} {text!r} is no time; expected 90, 90s, 5m or 1h.")
+    return float(int(number) * factor)
 
 
 def by_reason(reasons: dict[str, int]) -> str:

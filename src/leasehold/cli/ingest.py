@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from leasehold.cli import common
-from leasehold.cli.common import by_reason, counted, emit, note, say
+from leasehold.cli.common import by_reason, counted, emit, note, parse_time, say
 from leasehold.cli.config import Settings
 from leasehold.errors import UsageError
 
@@ -26,6 +26,8 @@ FAILURES_SHOWN = 10
 @click.option("--into", metavar="COLLECTION", help="Collection to bring the documents into [default].")
 @click.option("--workers", type=int, metavar="N", help="Documents worked at once, over all processes [2 per process].")
 @click.option("--processes", type=int, metavar="P", help="Worker processes [one per core].")
+@click.option("--weight", type=int, metavar="N", help="Its part of the workers while other work waits too [1].")
+@click.option("--priority", type=int, metavar="N", help="Higher first; lower ones are slowed down, not starved [0].")
 @click.option("--include", multiple=True, metavar="PATTERN", help="Take only files that match (gitignore style).")
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave out files that match (gitignore style).")
 @click.option("--max-bytes", type=int, metavar="N", help="Files larger than this fail with that reason [100000000].")
@@ -41,6 +43,8 @@ def ingest(
     into: str | None,
     workers: int | None,
     processes: int | None,
+    weight: int | None,
+    priority: int | None,
     include: tuple[str, ...],
     exclude: tuple[str, ...],
     max_bytes: int | None,
@@ -63,6 +67,8 @@ def ingest(
             "ingest.collection": into,
             "ingest.workers": workers,
             "ingest.processes": processes,
+            "ingest.weight": weight,
+            "ingest.priority": priority,
             "source.include": include or None,
             "source.exclude": exclude or None,
             "source.max_bytes": max_bytes,
@@ -71,7 +77,7 @@ def ingest(
         },
     )
     options = replace(chosen.source, mass_delete_ratio=1.0) if allow_mass_delete else chosen.source
-    timeout_s = parse_time(timeout) if timeout else None
+    timeout_s = parse_time(timeout, "--timeout") if timeout else None
     return run_ingest(chosen, list(paths), options, timeout_s, as_json=as_json, allow_mass_delete=allow_mass_delete)
 
 
@@ -129,6 +135,8 @@ def config_of(
         workers=workers,
         timeout_s=timeout_s,
         step_timeout_s=chosen.ingest.step_timeout_s,
+        weight=chosen.ingest.weight,
+        priority=chosen.ingest.priority,
         **extra,
     )
 
@@ -145,19 +153,6 @@ def check_paths(paths: list[Path]) -> None:
     for path in paths:
         if not path.exists():
             raise UsageError(f"There is nothing at {path}.", remedy="Check the spelling, and that its disk is mounted.")
-
-
-def parse_time(text: str) -> float:
-    """Seconds of `90`, `90s`, `5m`, `1h`.
-
-    Raises:
-        UsageError: anything else, and 0 or less.
-    """
-    number, unit = (text[:-1], text[-1]) if text[-1:].isalpha() else (text, "s")
-    factor = {"s": 1, "m": 60, "h": 3600}.get(unit)
-    if factor is None or not number.isascii() or not number.isdigit() or int(number) == 0:
-        raise UsageError(f"--timeout {text!r} is no time; expected 90, 90s, 5m or 1h.")
-    return float(int(number) * factor)
 
 
 def stop_on_signals(job: Any) -> None:

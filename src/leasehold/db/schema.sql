@@ -138,7 +138,7 @@ ALTER TABLE leasehold.document ALTER COLUMN document_id ADD GENERATED ALWAYS AS 
 CREATE TABLE leasehold.event (
     event_id bigint NOT NULL,
     name text NOT NULL,
-    group_id bigint NOT NULL,
+    group_id bigint,
     run_id bigint,
     at timestamp with time zone NOT NULL,
     data jsonb
@@ -163,7 +163,9 @@ CREATE TABLE leasehold.group_completion (
     at timestamp with time zone NOT NULL,
     succeeded bigint NOT NULL,
     failed bigint NOT NULL,
-    cancelled bigint NOT NULL
+    cancelled bigint NOT NULL,
+    ended leasehold.ending,
+    CONSTRAINT group_completion_ended_check CHECK ((ended = ANY (ARRAY['succeeded'::leasehold.ending, 'failed'::leasehold.ending, 'cancelled'::leasehold.ending])))
 );
 
 -- Name: group_delta; Type: TABLE; Schema: leasehold; Owner: -
@@ -303,6 +305,10 @@ CREATE TABLE leasehold.lane (
     CONSTRAINT lane_weight_check CHECK ((weight > 0))
 );
 
+-- Name: COLUMN lane.paused_until; Type: COMMENT; Schema: leasehold; Owner: -
+
+COMMENT ON COLUMN leasehold.lane.paused_until IS 'Only workers of earlier releases look at it; pauses stand in leasehold.pause.';
+
 -- Name: lane_lane_id_seq; Type: SEQUENCE; Schema: leasehold; Owner: -
 
 ALTER TABLE leasehold.lane ALTER COLUMN lane_id ADD GENERATED ALWAYS AS IDENTITY (
@@ -368,6 +374,19 @@ CREATE TABLE leasehold.outcome (
     detail text
 )
 PARTITION BY RANGE (step_id);
+
+-- Name: pause; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.pause (
+    what text NOT NULL,
+    name text NOT NULL,
+    until timestamp with time zone NOT NULL,
+    since timestamp with time zone NOT NULL,
+    by_whom text NOT NULL,
+    why text NOT NULL,
+    CONSTRAINT pause_name_check CHECK ((name <> ''::text)),
+    CONSTRAINT pause_what_check CHECK ((what = ANY (ARRAY['kind'::text, 'source'::text, 'group'::text])))
+);
 
 -- Name: payload; Type: TABLE; Schema: leasehold; Owner: -
 
@@ -442,9 +461,15 @@ CREATE TABLE leasehold.run_group (
     succeeded bigint DEFAULT 0 NOT NULL,
     failed bigint DEFAULT 0 NOT NULL,
     cancelled bigint DEFAULT 0 NOT NULL,
+    source text DEFAULT ''::text NOT NULL,
+    failures_max bigint,
+    failures_max_percent double precision,
     CONSTRAINT run_group_cancelled_check CHECK ((cancelled >= 0)),
     CONSTRAINT run_group_check CHECK ((((succeeded + failed) + cancelled) <= added)),
     CONSTRAINT run_group_failed_check CHECK ((failed >= 0)),
+    CONSTRAINT run_group_failures_max_check CHECK ((failures_max >= 0)),
+    CONSTRAINT run_group_failures_max_percent_check CHECK (((failures_max_percent >= (0)::double precision) AND (failures_max_percent <= (100)::double precision))),
+    CONSTRAINT run_group_one_tolerance CHECK (((failures_max IS NULL) OR (failures_max_percent IS NULL))),
     CONSTRAINT run_group_succeeded_check CHECK ((succeeded >= 0))
 )
 WITH (fillfactor='50');
@@ -756,6 +781,11 @@ ALTER TABLE ONLY leasehold.oddity
 
 ALTER TABLE ONLY leasehold.outcome
     ADD CONSTRAINT outcome_pkey PRIMARY KEY (step_id, token);
+
+-- Name: pause pause_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.pause
+    ADD CONSTRAINT pause_pkey PRIMARY KEY (what, name);
 
 -- Name: payload payload_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
 

@@ -27,6 +27,7 @@ from leasehold.errors import (
     DatabaseUnavailable,
     DatabaseVersion,
     DiskFull,
+    GroupEnded,
     HolderGone,
     LeaseholdError,
     NotFound,
@@ -212,6 +213,7 @@ BY_STATE: dict[str, type[LeaseholdError]] = {
     "LS002": HolderGone,
     "LS004": NotFound,
     "LS005": Refused,
+    "LS006": GroupEnded,
     "LC010": UsageError,
 }
 

@@ -43,6 +43,11 @@ class SourceState:
     complete_scan: bool
     states: dict[str, int]
 
+    @property
+    def name(self) -> str:
+        """What the kernel, and so a pause, calls it (as `sync.Source.name`)."""
+        return f"{self.collection}:{self.uri}"
+
 
 def source_states(session: Session, collection: str | None = None) -> list[SourceState]:
     """Every source (of *collection*) with its counts by state: stored, skipped, failed, pending."""

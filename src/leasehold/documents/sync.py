@@ -49,6 +49,11 @@ class Source:
     uri: str
     options: SourceOptions
 
+    @property
+    def name(self) -> str:
+        """Its name for the kernel: what a pause and the fair shares go by. One folder in two collections is two."""
+        return f"{self.collection.name}:{self.uri}"
+
 
 class Stopped(Exception):
     """The listing was cut short because the caller is stopping; nothing was concluded from it."""
@@ -206,8 +211,12 @@ def apply(
     *,
     allow_mass_delete: bool = False,
     stopping: Callable[[], bool] | None = None,
+    weight: int = 1,
+    priority: int = 0,
 ) -> int | None:
     """Apply a plan in pages; the group of the runs it started, None when nothing has to run.
+
+    *weight* and *priority* are the group's turns among others (`kernel.groups.open_group`).
 
     Cut short by *stopping* it leaves its group unsealed and its bookmark unset (`planned.applied` is False); the next
     sync takes the remainder.
@@ -224,7 +233,7 @@ def apply(
     applying.put_oddities(session, source, decided.oddities)
     group_id = None
     if to_run := planned.to_run:
-        group_id = _open_group(session, planned, sync_id, workflow_id)
+        group_id = _open_group(session, planned, sync_id, workflow_id, weight, priority)
         for entries in applying.pages(to_run):
             if stopping is not None and stopping():
                 return group_id
@@ -254,10 +263,13 @@ def _begin(connection: Connection, planned: Planned) -> int:
     return int(execute(connection, load(PACKAGE, "sync_begin"), row)[0][0])
 
 
-def _open_group(session: Session, planned: Planned, sync_id: int, workflow_id: int) -> int:
+def _open_group(session: Session, planned: Planned, sync_id: int, workflow_id: int, weight: int, priority: int) -> int:
     """Open the scan's group. Its key names the scan, so that one which nobody came to use is found by the next."""
-    key = f"leasehold sync {sync_id}"
-    group_id, _ = groups.open_group(session, workflow_id, label=planned.source.uri, idempotency_key=key)
+    key, source = f"leasehold sync {sync_id}", planned.source
+    group_id, _ = groups.open_group(
+        session, workflow_id, label=source.uri, idempotency_key=key, source=source.name, weight=weight,
+        priority=priority,
+    )  # fmt: skip
     session.fetch(load(PACKAGE, "sync_group"), (group_id, sync_id))
     return group_id
 

@@ -15,6 +15,8 @@ import orjson
 
 from leasehold.db.session import Connection, Session, execute
 from leasehold.db.statements import load
+from leasehold.errors import UsageError
+from leasehold.options import TURNS_MAX
 
 PACKAGE = "leasehold.kernel"
 
@@ -41,6 +43,10 @@ class GroupState:
     cancelled: int
     sealed: bool
     completed: bool
+    cancelling: bool = False
+    source: str = ""
+    outcome: str | None = None
+    """How its newest completed round ended: succeeded, failed (more failures than it bears), cancelled."""
 
     @property
     def ended(self) -> int:
@@ -78,11 +84,49 @@ def open_group(
     idempotency_key: str | None = None,
     weight: int = 1,
     priority: int = 0,
+    source: str = "",
+    failures_max: int | None = None,
+    failures_max_percent: float | None = None,
 ) -> tuple[int, bool]:
-    """Open a group; its id, and whether it was created now (a known idempotency key answers with its first group)."""
+    """Open a group; its id, and whether it was created now (a known idempotency key answers with its first group).
+
+    Args:
+        weight: its part of the workers among groups of one priority; a source's groups share one part.
+        priority: higher first. Lower ones are not starved: every eighth turn of a worker is for who waits longest.
+        source: whose work it is; '' is nobody else's.
+        failures_max: failed runs that a round bears and still counts as succeeded; or `failures_max_percent` of its
+            runs. Without either a single failure makes it failed.
+
+    Raises:
+        GroupEnded: the key's group is complete or cancelled, so this request would be swallowed.
+        Refused: the key's group has another workflow.
+    """
+    _check_turns(weight, priority)
+    if failures_max is not None and failures_max_percent is not None:
+        raise UsageError("Failures are tolerated by number or by percentage; give one of the two.")
+    if failures_max is not None and failures_max < 0:
+        raise UsageError(f"failures_max={failures_max} must be 0 or more.")
+    if failures_max_percent is not None and not 0 <= failures_max_percent <= 100:
+        raise UsageError(f"failures_max_percent={failures_max_percent} must be between 0 and 100.")
     key = idempotency_key or f"once {uuid4().hex}"  # this call may be sent again
-    row = session.fetch(load(PACKAGE, "call_group_open"), (workflow_id, label, key, weight, priority))[0]
+    params = (workflow_id, label, key, weight, priority, source, failures_max, failures_max_percent)
+    row = session.fetch(load(PACKAGE, "call_group_open"), params)[0]
     return int(row[0]), bool(row[1]) or idempotency_key is None
+
+
+def weigh(session: Session, group_id: int, *, weight: int | None = None, priority: int | None = None) -> None:
+    """Give a group another weight or priority. Raises NotFound."""
+    _check_turns(weight or 1, priority or 0)
+    if weight == 0:
+        raise UsageError("weight=0 would starve the group.", remedy="Pause it instead: leasehold group pause.")
+    session.fetch(load(PACKAGE, "call_group_weigh"), (group_id, weight, priority))
+
+
+def _check_turns(weight: int, priority: int) -> None:
+    if not 1 <= weight <= TURNS_MAX:
+        raise UsageError(f"weight={weight} must be between 1 and {TURNS_MAX}.")
+    if not -TURNS_MAX <= priority <= TURNS_MAX:
+        raise UsageError(f"priority={priority} must be between -{TURNS_MAX} and {TURNS_MAX}.")
 
 
 def add(connection: Connection, group_id: int, items: Sequence[Any], *, page: str | None = None) -> int | None:
@@ -148,8 +192,19 @@ def retry(
 
 def state(session: Session, group_id: int) -> GroupState | None:
     """A group's counts, deltas included, so they are exact at this moment."""
-    rows = session.fetch(load(PACKAGE, "group_state"), (group_id,))
-    return GroupState(*rows[0]) if rows else None
+    found = states(session, [group_id])
+    return found[0] if found else None
+
+
+def states(session: Session, group_ids: Sequence[int]) -> list[GroupState]:
+    """`state` of each of these groups that there is, in the order of their ids."""
+    return [GroupState(*row) for row in session.fetch(load(PACKAGE, "group_state"), (list(group_ids),))]
+
+
+def newest(session: Session, *, ended: bool = False, source: str | None = None, limit: int = 100) -> list[int]:
+    """The newest groups, newest first: those that are open, or the *ended* ones too; of one *source*."""
+    params = {"ended": ended, "source": source, "limit": limit}
+    return [row[0] for row in session.fetch(load(PACKAGE, "groups_newest"), params)]
 
 
 def open_ids(session: Session) -> list[int]:

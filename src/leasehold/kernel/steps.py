@@ -27,7 +27,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """A lane that has something ready, as the database says now; `oldest` is its lowest waiting position."""
+    """A lane that has something ready, as the database says now; `source` is whose work its group is."""
 
     lane_id: int
     kind: str
@@ -35,6 +35,7 @@ class Lane:
     stage: int
     weight: int
     priority: int
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

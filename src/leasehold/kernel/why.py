@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -31,7 +32,11 @@ class Facts:
     delayed_for: str | None
     alone: bool | None
     ahead: int
+    paused_what: str | None
+    paused_name: str | None
     paused_s: float | None
+    paused_by: str | None
+    paused_why: str | None
     token: int | None
     leased_s: float | None
     holder: str | None
@@ -81,12 +86,19 @@ def _delayed(facts: Facts) -> str:
         why = facts.delayed_for or "snoozed"
     if left <= 0 and not facts.workers:
         when = "as soon as a worker runs; none does"
-    return f"is delayed: {why}; ready {when}"
+    return f"is delayed: {why}; ready {when}{f', but {_paused(facts)}' if facts.paused_what else ''}"
+
+
+def _paused(facts: Facts) -> str:
+    until = "until it is resumed" if facts.paused_s is None else f"for another {facts.paused_s:.0f} s"
+    why = f" ({facts.paused_why})" if facts.paused_why else ""
+    again = f"leasehold {facts.paused_what} resume {shlex.quote(facts.paused_name or '')}"
+    return f"{facts.paused_what} {facts.paused_name} is paused {until} by {facts.paused_by}{why}: {again}"
 
 
 def _ready(facts: Facts) -> str:
-    if facts.paused_s and facts.paused_s > 0:
-        return f"is ready, but its lane is paused for another {facts.paused_s:.0f} s"
+    if facts.paused_what:
+        return f"is ready, but {_paused(facts)}"
     if not facts.workers:
         return "is ready, but no worker runs: start `leasehold worker`, or run the ingest again"
     if facts.alone:

@@ -35,11 +35,11 @@ class Kernel:
     # -- submitting ---------------------------------------------------------------------------------------------------
 
     def group(
-        self, *kinds: str, steps: Sequence[WorkflowStep] | None = None, attempts_max: int = 3, label: str = ""
+        self, *kinds: str, steps: Sequence[WorkflowStep] | None = None, attempts_max: int = 3, **options: Any
     ) -> int:
-        """An open group of a chain of *kinds*, or of the workflow *steps*."""
+        """An open group of a chain of *kinds*, or of the workflow *steps*; *options* as of `groups.open_group`."""
         body = list(steps) if steps is not None else groups.chain(*(kinds or ("work",)), attempts_max=attempts_max)
-        return groups.open_group(self.session, groups.register(self.session, "test", body), label=label)[0]
+        return groups.open_group(self.session, groups.register(self.session, "test", body), **options)[0]
 
     def add(self, group: int, n: int = 1) -> list[int]:
         """Add *n* runs; their ids."""

@@ -234,7 +234,9 @@ class Claimer:
         found = steps.lanes(self._line, self._names)
         self._lanes = {lane.lane_id: lane for lane in found}
         self._views = [
-            LaneView(lane.lane_id, lane.kind, lane.group_id, lane.weight, lane.priority, stage=lane.stage)
+            LaneView(
+                lane.lane_id, lane.kind, lane.group_id, lane.weight, lane.priority, stage=lane.stage, source=lane.source
+            )
             for lane in found
         ]
 

@@ -51,6 +51,7 @@ class IngestConfig:
         workers: documents worked at once, spread over the processes.
         timeout_s: time box for all of it; None: until done.
         allow_mass_delete: also apply a scan that would delete most of its source.
+        weight, priority: its turns among other groups that wait for workers.
     """
 
     target: Target
@@ -65,6 +66,8 @@ class IngestConfig:
     timeout_s: float | None = None
     step_timeout_s: float = 120.0
     allow_mass_delete: bool = False
+    weight: int = 1
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +249,8 @@ class Ingest:
             self._groups.add,
             allow_mass_delete=self.config.allow_mass_delete,
             stopping=self._stopping,
+            weight=self.config.weight,
+            priority=self.config.priority,
         )
         self._busy = self._busy or planned.busy > 0
         self._accounts[source.source_id].add(planned)

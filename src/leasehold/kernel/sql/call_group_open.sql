@@ -1,1 +1,1 @@
-select group_id, created from leasehold.group_open(%s, %s, %s, %s, %s)
+select group_id, created from leasehold.group_open(%s, %s, %s, %s, %s, %s, %s, %s)

@@ -3,12 +3,14 @@
 -- Returns  true if this very call completed the group's round.
 -- Cost     one update per call, however many deltas.
 -- Blocks   never: if somebody else holds the group row, that one or the next fold does it.
--- Fencing  the unique row (group, round) of group_completion makes completion happen once, with its event.
+-- Fencing  the unique row (group, round) of group_completion makes completion happen once, with its event. A round ends
+--          cancelled if its group was, failed if more runs failed than the group bears, else succeeded.
 create or replace function leasehold.group_fold(p_group_id bigint)
 returns boolean language plpgsql set jit = off set enable_seqscan = off as $$
 declare
     v_group leasehold.run_group;
     v_sum record;
+    v_ended leasehold.ending;
 begin
     perform from leasehold.run_group g where g.group_id = p_group_id for no key update skip locked;
     if not found then
@@ -29,13 +31,17 @@ begin
        or v_group.succeeded + v_group.failed + v_group.cancelled < v_group.added then
         return false;
     end if;
-    insert into leasehold.group_completion (group_id, round, at, succeeded, failed, cancelled)
-    values (p_group_id, v_group.round, leasehold.now(), v_group.succeeded, v_group.failed, v_group.cancelled);
+    v_ended := case when v_group.cancelled_at is not null then 'cancelled'
+                    when v_group.failed > coalesce(v_group.failures_max,
+                                                   floor(v_group.added * v_group.failures_max_percent / 100), 0)
+                    then 'failed' else 'succeeded' end;
+    insert into leasehold.group_completion (group_id, round, at, succeeded, failed, cancelled, ended)
+    values (p_group_id, v_group.round, leasehold.now(), v_group.succeeded, v_group.failed, v_group.cancelled, v_ended);
     update leasehold.run_group g set completed_at = leasehold.now() where g.group_id = p_group_id;
     insert into leasehold.event (name, group_id, at, data)
     values ('group_end', p_group_id, leasehold.now(),
-            jsonb_build_object('round', v_group.round, 'succeeded', v_group.succeeded, 'failed', v_group.failed,
-                               'cancelled', v_group.cancelled));
+            jsonb_build_object('round', v_group.round, 'ended', v_ended, 'succeeded', v_group.succeeded,
+                               'failed', v_group.failed, 'cancelled', v_group.cancelled));
     return true;
 end
 $$;

@@ -43,6 +43,14 @@ select 'a completed group has its completion row', format('group %s round %s', g
  where g.completed_at is not null
    and not exists (select from leasehold.group_completion c where c.group_id = g.group_id and c.round = g.round)
 union all
+select 'a completion says failed iff more runs failed than its group bears',
+       format('group %s round %s ended %s with %s of %s failed', c.group_id, c.round, c.ended, c.failed,
+              c.succeeded + c.failed + c.cancelled)
+  from leasehold.group_completion c join leasehold.run_group g using (group_id)
+ where c.ended in ('succeeded', 'failed')
+   and (c.ended = 'failed') <> (c.failed > coalesce(
+           g.failures_max, floor((c.succeeded + c.failed + c.cancelled) * g.failures_max_percent / 100), 0))
+union all
 select 'each completion has one event', format('group %s round %s has %s', c.group_id, c.round, e.n)
   from leasehold.group_completion c
  cross join lateral (select count(*) as n from leasehold.event v

@@ -12,7 +12,8 @@ select s.step_id, l.kind, g.group_id, g.label, g.sealed_at is not null, g.cancel
        extract(epoch from d.ready_at - leasehold.now())::float8, d.why,
        r.alone,
        (select count(*) from leasehold.ready o where o.lane_id = r.lane_id and o.position < r.position),
-       extract(epoch from l.paused_until - leasehold.now())::float8,
+       z.what, z.name, case when isfinite(z.until) then extract(epoch from z.until - leasehold.now()) end::float8, z.by_whom,
+       z.why,
        e.token, extract(epoch from leasehold.now() - e.claimed_at)::float8, h.name, h.pid,
        extract(epoch from leasehold.now() - h.heartbeat_at)::float8, cardinality(e.step_ids),
        o.ended::text, o.reason, o.detail, o.at,
@@ -27,6 +28,10 @@ select s.step_id, l.kind, g.group_id, g.label, g.sealed_at is not null, g.cancel
   left join leasehold.ready r using (step_id)
   left join leasehold.lease e on e.token = v.token and v.state = 'leased'
   left join leasehold.holder h on h.holder_id = e.holder_id
+  left join lateral (select x.* from leasehold.pause x
+                      where x.until > leasehold.now()
+                        and (x.what, x.name) in (('kind', l.kind), ('source', g.source), ('group', g.group_id::text))
+                      order by x.until desc limit 1) z on true
   left join lateral (select x.* from leasehold.outcome x where x.step_id = s.step_id
                       order by x.token desc limit 1) o on true
  where s.step_id = %s

@@ -1,0 +1,1 @@
+select leasehold.group_weigh(%s, %s, %s)

@@ -1,0 +1,1 @@
+select leasehold.resume(%s, %s, %s)
