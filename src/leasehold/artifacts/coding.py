@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import orjson
 
-from leasehold.types import Block, Chunk, Parsed
+from leasehold.types import Block, Box, Chunk, Parsed, Place
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -40,22 +40,37 @@ def unpack(data: bytes, size: int) -> bytes | bytearray:
 
 
 def parsed_to_bytes(parsed: Parsed) -> bytes:
-    blocks = [(block.text, block.line, block.heading) for block in parsed.blocks]
+    """Its members are not in it: they were read into blocks before."""
+    blocks = [(one.text, one.line, one.heading, *_placed(one)) for one in parsed.blocks]
     return orjson.dumps((parsed.title, parsed.notes, blocks))
 
 
 def parsed_from_bytes(data: bytes | bytearray) -> Parsed:
     title, notes, blocks = orjson.loads(data)
-    return Parsed(tuple(Block(text, line, tuple(heading)) for text, line, heading in blocks), title, tuple(notes))
+    made = tuple(Block(text, line, tuple(heading), *_place(*placed)) for text, line, heading, *placed in blocks)
+    return Parsed(made, title, tuple(notes))
 
 
 def chunks_to_bytes(title: str, chunks: Sequence[Chunk]) -> bytes:
-    return orjson.dumps((title, [(chunk.text, chunk.line_start, chunk.line_end, chunk.heading) for chunk in chunks]))
+    rows = [(one.text, one.line_start, one.line_end, one.heading, *_placed(one)) for one in chunks]
+    return orjson.dumps((title, rows))
 
 
 def chunks_from_bytes(data: bytes | bytearray) -> tuple[str, list[Chunk]]:
     title, rows = orjson.loads(data)
-    return title, [Chunk(text, start, end, tuple(heading)) for text, start, end, heading in rows]
+    return title, [
+        Chunk(text, start, end, tuple(heading), *_place(*placed)) for text, start, end, heading, *placed in rows
+    ]
+
+
+def _placed(one: Block | Chunk) -> tuple[object, ...]:
+    """Place and box, for what has them: text files are most files, and have neither."""
+    return (one.place, one.box) if one.place or one.box else ()
+
+
+def _place(place: Sequence[Sequence[str | int]] = (), box: Sequence[float] | None = None) -> tuple[Place, Box | None]:
+    pairs = tuple((str(kind), value) for kind, value in place)
+    return pairs, (box[0], box[1], box[2], box[3]) if box else None
 
 
 class VectorsWriter:

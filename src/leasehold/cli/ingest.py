@@ -246,6 +246,8 @@ def not_started(report: Any) -> int:
 
 def hints(report: Any, collection: str) -> list[str]:
     into = "" if collection == "default" else f" --in {collection}"
+    if unread := report.verdicts.get("skipped", {}).get("reader not installed"):
+        note(f"{counted(unread, 'file')} could be read with more packages: leasehold status --skipped names them")
     if report.outcome == "complete" and sys.stderr.isatty():
         return [f'next: leasehold search "your question"{into}']
     if report.outcome == "failed":

@@ -18,7 +18,8 @@ from leasehold.cli.common import counted, emit, note, say, shown
 def search(
     question: tuple[str, ...], collection: str | None, limit: int, database: str | None, home: str | None, as_json: bool
 ) -> int:
-    """Find the places that answer a question: by words and by vectors, best first, each with file and line.
+    """Find the places that answer a question: by words and by vectors, best first, each with file and line,
+    page, cells or slide.
 
     Exit code 1 when nothing was found.
     """
@@ -34,7 +35,8 @@ def search(
         return 0 if answers else 1
     for one in answers:
         also = f"  (and {counted(one.copies - 1, 'copy', 'copies')})" if one.copies > 1 else ""
-        say(f"{shown(one.file)}:{one.line}{f'  {one.heading}' if one.heading else ''}{also}")
+        where = f":{one.line}" if one.place is None else f", {shown(one.where)}"
+        say(f"{shown(one.file)}{where}{f'  {one.heading}' if one.heading else ''}{also}")
         say(f"    {one.snippet}")
     if not answers:
         note("nothing found")

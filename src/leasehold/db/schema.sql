@@ -50,7 +50,8 @@ CREATE TABLE leasehold.chunk (
     line_end integer NOT NULL,
     heading text NOT NULL,
     words tsvector GENERATED ALWAYS AS (to_tsvector('english'::regconfig, ((heading || ' '::text) || text))) STORED NOT NULL,
-    embedding public.vector NOT NULL
+    embedding public.vector NOT NULL,
+    place jsonb
 )
 WITH (toast_tuple_target='8160');
 

@@ -75,7 +75,7 @@ def _parse(item: ItemRow, _: Callable[[], bytes | bytearray]) -> bytes | Skip:
     parsed = read(data, media_type=item.media_type or "", name=item.name)
     del data
     if not any(block.text.strip() for block in parsed.blocks):
-        return Unread(NO_TEXT, item.media_type or "", item, item.media_type)
+        return Unread(NO_TEXT, "; ".join(parsed.notes) or item.media_type or "", item, item.media_type)
     return coding.parsed_to_bytes(parsed)
 
 

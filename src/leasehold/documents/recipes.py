@@ -14,8 +14,8 @@ from functools import lru_cache
 from typing import Any
 
 from leasehold.options import ChunkOptions
+from leasehold.steps import readers
 from leasehold.steps.chunking import CHUNKER_VERSION
-from leasehold.steps.detection import readable
 from leasehold.steps.reading import reader_version
 
 
@@ -88,10 +88,18 @@ def recipes(sha256: bytes, media_type: str, parameters: Parameters) -> Recipes:
 @lru_cache(maxsize=1024)
 def pipeline(media_type: str, parameters: Parameters) -> bytes:
     """The way from bytes of *media_type* to stored chunks; an item whose pipeline is another must go it again."""
-    if not readable(media_type):
-        return digest("no reader", media_type)
+    if readers.find(media_type) is None:
+        return unread(media_type)
     return recipes(b"", media_type, parameters).embed
 
 
+def unread(media_type: str) -> bytes:
+    """The pipeline of an item that no reader was there for; it ends when one is."""
+    return digest("no reader", media_type)
+
+
 def pipelines(media_types: Iterable[str], parameters: Parameters) -> list[bytes]:
-    return [pipeline(media_type, parameters) for media_type in media_types]
+    """The current ones. Where a reader lacks its packages, to have skipped its files for that is current too."""
+    types = list(media_types)
+    lacking = [unread(media_type) for media_type in types if readers.missing(media_type)]
+    return [pipeline(media_type, parameters) for media_type in types] + lacking

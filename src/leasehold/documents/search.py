@@ -1,4 +1,4 @@
-"""Search: the best chunks for a question, with the file and the line a person should open."""
+"""Search: the best chunks for a question, with the file and the place in it that a person should open."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from leasehold.db.session import Session
 from leasehold.documents.models import Models
@@ -13,6 +14,7 @@ from leasehold.documents.sync import find_collection
 from leasehold.errors import UsageError
 from leasehold.options import EmbedOptions
 from leasehold.sources.paths import decode_path
+from leasehold.steps import places
 from leasehold.steps.decoding import clean
 from leasehold.steps.embedders import HASHING
 from leasehold.stores import pg, searching
@@ -25,13 +27,19 @@ QUESTION_CHARS_MAX = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One hit. `line` is the line of the file that matches best; `copies` how many items have this very document."""
+    """One hit. `line` is the line that matches best; `copies` how many items have this very document.
+
+    `place` says where in the file, when lines alone do not: page, sheet and cells, slide, part, member; then lines
+    count within it. `where` is both in words.
+    """
 
     path: str
     file: str
     line: int
     line_start: int
     line_end: int
+    where: str
+    place: dict[str, Any] | None
     heading: str
     title: str
     snippet: str
@@ -78,8 +86,13 @@ def _answer(hit: searching.Hit, question: str) -> Answer:
     root = Path(os.fsdecode(decode_path(hit.root)))
     file = root if root.is_file() else root / os.fsdecode(decode_path(hit.path))
     line = min(hit.line_start + offset, hit.line_end)
-    return Answer(hit.path, str(file), line, hit.line_start, hit.line_end, hit.heading, hit.title, snippet, hit.score,
-                  hit.copies)  # fmt: skip
+    pairs = hit.place or []
+    place = places.as_json(pairs, hit.line_start, hit.line_end) if pairs else None
+    where = places.described(pairs, hit.line_start, hit.line_end, line)
+    return Answer(
+        hit.path, str(file), line, hit.line_start, hit.line_end, where, place, hit.heading, hit.title, snippet,
+        hit.score, hit.copies,
+    )  # fmt: skip
 
 
 def _best_lines(text: str, question: str) -> tuple[int, str]:

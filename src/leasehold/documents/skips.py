@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from leasehold.db.session import Connection, execute
 from leasehold.db.statements import load
-from leasehold.documents.recipes import pipeline
+from leasehold.documents.recipes import pipeline, unread
 from leasehold.documents.rows import PACKAGE, ItemRow
 from leasehold.stores import pg
 from leasehold.types import Outcome, Skip, StepLease
@@ -19,6 +19,7 @@ from leasehold.types import Outcome, Skip, StepLease
 NO_TEXT = "no text found"
 CHANGED = "changed while it was read"
 NO_READER = "no reader for the type"
+NOT_INSTALLED = "reader not installed"
 SUPERSEDED = "superseded"
 """The item was deleted, has a newer run, or its collection has other parameters by now."""
 
@@ -43,23 +44,28 @@ def hold_items(connection: Connection, items: Sequence[ItemRow]) -> dict[int, in
 
 def write_skipped(connection: Connection, ended: Sequence[tuple[StepLease, Outcome]]) -> None:
     """Effects of a skip: the item's verdict; what it had stored before goes when nothing else has it."""
-    unread = [(one, one.item) for _, one in ended if isinstance(one, Unread) and one.item is not None]
-    if not unread:
+    skipped = [(one, one.item) for _, one in ended if isinstance(one, Unread) and one.item is not None]
+    if not skipped:
         return
-    held = hold_items(connection, [item for _, item in unread])
-    rows = [(one, item) for one, item in unread if item.item_id in held]
+    held = hold_items(connection, [item for _, item in skipped])
+    rows = [(one, item) for one, item in skipped if item.item_id in held]
     params = {
         "items": [item.item_id for _, item in rows],
         "reasons": [one.reason for one, _ in rows],
         "details": [one.detail for one, _ in rows],
         "settled": [one.settled for one, _ in rows],
         "types": [one.media_type for one, _ in rows],
-        "pipelines": [pipeline(one.media_type or item.media_type or "", item.parameters) for one, item in rows],
+        "pipelines": [_pipeline(one, item) for one, item in rows],
     }
     execute(connection, load(PACKAGE, "items_skipped"), params)
     left = [(item.collection_id, held[item.item_id]) for one, item in rows if one.settled]
     for collection_id, document_ids in by_collection(left).items():
         pg.remove_unused(connection, collection_id, document_ids)
+
+
+def _pipeline(one: Unread, item: ItemRow) -> bytes:
+    media_type = one.media_type or item.media_type or ""
+    return unread(media_type) if one.reason == NOT_INSTALLED else pipeline(media_type, item.parameters)
 
 
 def by_collection(pairs: Sequence[tuple[int, int | None]]) -> dict[int, list[int]]:

@@ -12,10 +12,11 @@ from leasehold.db.session import Connection, execute
 from leasehold.db.statements import load
 from leasehold.documents.recipes import pipeline
 from leasehold.documents.rows import PACKAGE, ItemRow, page_items, upsert_documents
-from leasehold.documents.skips import NO_READER, SUPERSEDED, Unread, hold_items, write_skipped
+from leasehold.documents.skips import NO_READER, NOT_INSTALLED, SUPERSEDED, Unread, hold_items, write_skipped
 from leasehold.sources.folder import EMPTY, Stat, Vanished, open_item
 from leasehold.sources.plan import is_racy
-from leasehold.steps.detection import detect, readable
+from leasehold.steps import readers
+from leasehold.steps.detection import detect
 from leasehold.types import Done, Outcome, Skip, StepError, StepLease
 
 OUTCOME_BYTES = 500
@@ -53,7 +54,10 @@ def _validate(item: ItemRow) -> Outcome:
     if not data:
         return Unread(EMPTY, item=item, settled=not racy)
     media_type = detect(item.name, data)
-    if not readable(media_type):
+    if what := readers.missing(media_type):
+        detail = f"{media_type} -> {readers.to_install(what)}"
+        return Unread(NOT_INSTALLED, detail, item, media_type, settled=not racy)
+    if not readers.readable(media_type):
         return Unread(NO_READER, media_type, item, media_type, settled=not racy)
     return Done(FileRead(item, hashlib.sha256(data).digest(), media_type, stat, racy))
 

@@ -3,7 +3,8 @@
 Three rules, in this order. A block that is too big is cut where its text allows it best: at blank lines, line ends,
 sentences, words (semantic-text-splitter knows these in Unicode). Blocks under the same heading are packed together up
 to `size`. Tiny neighbours, and a tiny block with what follows below its heading, are packed too, under the heading they
-share: a heading alone or a one-line method is no answer to anything.
+share: a heading alone or a one-line method is no answer to anything. Blocks of two places (pages, slides, sheets,
+members) are never packed together, so a chunk has exactly one place.
 
 Invariants (tested with generated input): every character that is not white space is in some chunk, in the order of the
 text; no chunk is longer than `size`; none is blank; `line_start` and `line_end` are lines of the original file.
@@ -21,7 +22,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from leasehold.types import Block, Chunk, Parsed
+from leasehold.types import Block, Box, Chunk, Parsed, Place
 
 if TYPE_CHECKING:
     from semantic_text_splitter import TextSplitter
@@ -69,6 +70,8 @@ class _Packer:
         self._text = ""
         self._start = self._end = 0
         self._heading: tuple[str, ...] = ()
+        self._place: Place = ()
+        self._box: Box | None = None
 
     def taken_into(self, block: Block) -> Block:
         """*block* trimmed; a big one with the tiny chunk above it put in front, so that both are cut as one text."""
@@ -79,10 +82,12 @@ class _Packer:
             and len(block.text) > self._size
             and len(self._text) < self._tiny
             and 0 < gap <= GAP_MAX
+            and block.place == self._place
             and self._faithful()
             and block.heading[: len(self._heading)] == self._heading
         ):
-            block = Block(self._text + "\n" * gap + block.text, self._start, block.heading)
+            box = _around(self._box, block.box)
+            block = Block(self._text + "\n" * gap + block.text, self._start, block.heading, block.place, box)
             self._text = ""
         return block
 
@@ -93,21 +98,23 @@ class _Packer:
         joint = "\n" * min(max(block.line - self._end, 1), GAP_MAX)
         if self._text and self._belongs(block, len(joint)):
             self._heading = _shared(self._heading, block.heading)
+            self._box = _around(self._box, block.box)
             self._text += joint + block.text
         else:
             self.end()
             self._text, self._start, self._heading = block.text, block.line, block.heading
+            self._place, self._box = block.place, block.box
         self._end = block.line + block.text.count("\n")
 
     def end(self) -> None:
         """The chunk is full."""
         if self._text:
-            self.chunks.append(Chunk(self._text, self._start, self._end, self._heading))
+            self.chunks.append(Chunk(self._text, self._start, self._end, self._heading, self._place, self._box))
             self._text = ""
 
     def _belongs(self, block: Block, joint: int) -> bool:
         mine, new = len(self._text), len(block.text)
-        if mine + joint + new > self._size:
+        if mine + joint + new > self._size or block.place != self._place:
             return False
         if block.heading == self._heading:
             return True
@@ -116,6 +123,13 @@ class _Packer:
 
     def _faithful(self) -> bool:
         return self._text.count("\n") == self._end - self._start
+
+
+def _around(mine: Box | None, other: Box | None) -> Box | None:
+    """The smallest box that holds both."""
+    if mine is None or other is None:
+        return mine or other
+    return (min(mine[0], other[0]), min(mine[1], other[1]), max(mine[2], other[2]), max(mine[3], other[3]))
 
 
 def _shared(mine: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
@@ -136,7 +150,7 @@ def _trimmed(block: Block) -> Block:
     body = text.rstrip()
     blank = len(body) - len(body.lstrip())
     skipped = body.rfind("\n", 0, blank) + 1
-    return Block(body[skipped:], block.line + body.count("\n", 0, skipped), block.heading)
+    return Block(body[skipped:], block.line + body.count("\n", 0, skipped), block.heading, block.place, block.box)
 
 
 def _split(block: Block, size: int, overlap: int) -> Iterator[Block]:
@@ -146,7 +160,7 @@ def _split(block: Block, size: int, overlap: int) -> Iterator[Block]:
         # An overlap steps back, and so does the line.
         line += text.count("\n", counted, start) if start >= counted else -text.count("\n", start, counted)
         counted = start
-        yield _trimmed(Block(piece, line, block.heading))
+        yield _trimmed(Block(piece, line, block.heading, block.place, block.box))
 
 
 def _pieces(text: str, size: int, overlap: int) -> Iterator[tuple[int, str]]:

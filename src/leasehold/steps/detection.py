@@ -4,8 +4,7 @@ The content decides first: a picture called `notes.txt` is a picture. Only when 
 which kind of text, because nothing in a text reliably does. A type that is known but has no reader yet is named all the
 same, so that "skipped: no reader for application/pdf" tells a person what to wait for or to convert.
 
-Media types are strings such as `text/markdown` or `text/x-source; language=python`. `readable` says whether
-`reading.read` takes one.
+Media types are strings such as `text/markdown` or `text/x-source; language=python`. Who reads one is `readers`.
 
 What can be wrong: a text whose name lies (JSON called `.csv`) is read as what its name says; readers of tables and
 plain text never fail, so this costs quality and not the document.
@@ -19,19 +18,19 @@ from leasehold.steps.decoding import mark_of
 HEAD_BYTES = 8192
 """What `detect` wants to see of a file; more is not looked at."""
 
+JUNK_BYTES = 1024
+"""A PDF's header is within these, by custom; its end mark within as many."""
+TAIL_BYTES = 65_536
+
 BINARY = "application/octet-stream"
 SOURCE = "text/x-source"
-READABLE = frozenset(
+TEXTS = frozenset(
     {"text/plain", "text/markdown", "text/html", "text/csv", "application/json", "application/jsonl", SOURCE}
 )
+"""Kinds of text that are told apart by the name."""
 CONTROLS = bytes(byte for byte in range(1, 32) if byte not in b"\a\b\t\n\v\f\r\x1b")
 CONTROL_SHARE_MAX = 0.05
 """A file whose name says text may hold this share of control characters; random bytes hold twice as much."""
-
-
-def readable(media_type: str) -> bool:
-    """Whether there is a reader for *media_type*."""
-    return essence(media_type) in READABLE
 
 
 def essence(media_type: str) -> str:
@@ -44,21 +43,27 @@ def language(media_type: str) -> str:
     return media_type.partition("language=")[2].strip()
 
 
-def detect(name: str, head: bytes) -> str:
+def detect(name: str, data: bytes) -> str:
     """Name the media type of a file.
 
     Args:
         name: the file's name or path; only its last part is looked at, in any case.
-        head: its first bytes, best `HEAD_BYTES` of them; empty for an empty file.
+        data: its bytes. The first `HEAD_BYTES` are looked at, and the end of what has its table of contents there;
+            a head alone gives an answer too.
     """
-    head = head[:HEAD_BYTES]
+    head = data[:HEAD_BYTES]
     base = name.replace("\\", "/").rpartition("/")[2].lower()
     named = _by_name(base)
     marked = mark_of(head) is not None
     magic = None if marked else _by_magic(head, named)
     if magic is not None:
         return magic
-    if marked or _is_text(head, named_as_text=named is not None and readable(named)):
+    if named is not None and named in _plugged_in().values():
+        return named
+    text = marked or _is_text(head, named_as_text=named is not None and essence(named) in TEXTS)
+    if (named == media.PDF or not text or b"\n%PDF-" in head[:JUNK_BYTES]) and _is_late_pdf(data, head):
+        return media.PDF
+    if text:
         return named if named is not None and _is_kind_of_text(named) else _by_text(head)
     return named if named is not None and not _is_kind_of_text(named) else BINARY
 
@@ -72,13 +77,21 @@ def _by_name(base: str) -> str | None:
         whole = media.LANGUAGE_BY_EXTENSION.get(extension)
     if whole:
         return f"{SOURCE}; language={whole}"
+    if dot and extension in _plugged_in():
+        return _plugged_in()[extension]
     if base in media.PLAIN_NAMES or (dot and stem in media.PLAIN_NAMES):
         return "text/plain"
     return None
 
 
+def _plugged_in() -> dict[str, str]:
+    from leasehold.steps.readers import extensions  # it knows us
+
+    return extensions()
+
+
 def _is_kind_of_text(media_type: str) -> bool:
-    return readable(media_type) or media_type in media.UNREAD_TEXT
+    return essence(media_type) in TEXTS or media_type in media.UNREAD_TEXT
 
 
 def _by_magic(head: bytes, named: str | None) -> str | None:
@@ -99,6 +112,11 @@ def _inside(media_type: str, head: bytes, named: str | None) -> str:
     if media_type in media.CONTAINERS and named in media.CONTAINERS[media_type]:
         return named or media_type
     return media_type
+
+
+def _is_late_pdf(data: bytes, head: bytes) -> bool:
+    """A PDF with something before its header, as mail programs and web servers leave it there; readers accept that."""
+    return b"%PDF-" in head[:JUNK_BYTES] and b"startxref" in data[-JUNK_BYTES:] and b" obj" in data[-TAIL_BYTES:]
 
 
 def _is_text(head: bytes, *, named_as_text: bool) -> bool:

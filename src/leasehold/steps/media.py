@@ -6,6 +6,7 @@ one more row and no code. Order matters in `MAGIC` only: the first that fits win
 
 from __future__ import annotations
 
+PDF = "application/pdf"
 _OFFICE = "application/vnd.openxmlformats-officedocument"
 _OPENDOCUMENT = "application/vnd.oasis.opendocument"
 

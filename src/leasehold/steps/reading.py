@@ -1,33 +1,46 @@
-"""Reading: from a file's bytes to blocks of text with their provenance.
+"""Reading: from a file's bytes to blocks of text with their provenance, documents inside documents included.
 
-One module per family of formats has a function `read(data, name, language) -> Parsed` and a `READER_VERSION`, a small
-number that is raised whenever the same bytes would give other blocks. The version goes into recipe keys: raising it
-re-reads the documents of that family and no others.
+Every block is line-faithful within its place (see `blocks`, `places`), which is what lets a search answer say file and
+line, or page, or cells. A file without text gives no blocks; that is no failure here.
 
-Every block is line-faithful (see `blocks`), which is what lets a search answer say file and line. A file without text
-gives no blocks; that is no failure here. A damaged file raises `StepError("damaged")` with a remedy, and only JSON can
-be damaged: every other reader has a simpler reading to fall back to, and says so in a note.
+One file is one document, whatever it contains: what an archive or a mail holds is read by the readers of its members,
+and their blocks stand in the container's `Parsed` with the way to the member as their place. So the account stays one
+line per file. A member that cannot be read does not fail its container: it is said in a note, unless nothing else
+gave any text; then its failure is the container's.
 
-Not here: finding out the media type (`detection`), cutting to size (`chunking`).
+Limits, each with its own reason: how deep members nest, how many there are, how far they expand. They hold for one
+file with all that is inside it, so that nesting does not multiply them.
+
+Not here: finding out the media type (`detection`), who reads it (`readers`), cutting to size (`chunking`).
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
-from leasehold.steps.detection import essence, language
-from leasehold.types import Parsed, StepError
+from leasehold.steps import readers
+from leasehold.steps.decoding import clean
+from leasehold.steps.detection import detect, essence, language
+from leasehold.steps.places import inside, shown_name
+from leasehold.types import Block, Member, Parsed, StepError
 
-READERS = {
-    "text/plain": "text",
-    "text/markdown": "markdown",
-    "text/html": "html",
-    "text/csv": "tabular",
-    "application/json": "json_text",
-    "application/jsonl": "json_text",
-    "text/x-source": "source",
-}
+DEPTH_MAX = 5
+"""A mail in an archive in a mail is three. What is deeper is noted and not read."""
+MEMBERS_MAX = 100_000
+EXPANDED_BYTES_MAX = 1 << 30
+"""All members of a file together. A worker holds one member at a time, and the text of all."""
+RATIO_MAX = 200
+"""Members may be this many times larger than their file, beyond what is free. Text logs reach 40."""
+RATIO_FREE_BYTES = 64 << 20
+TEXT_CHARS_MAX = 200_000_000
+"""Text that one file may have; more would not fit a field of the database."""
+NAMED_MAX = 10
+"""Members whose failure is named in the notes; the others are counted."""
+
+BOMB = "decompression bomb"
+TOO_FAR = "expands too far"
+UNPACK = "Unpack it yourself, and ingest the folder."
 
 
 def read(data: bytes, *, media_type: str, name: str) -> Parsed:
@@ -37,11 +50,10 @@ def read(data: bytes, *, media_type: str, name: str) -> Parsed:
         name: the file's name, for readers that tell dialects apart by it; never opened.
 
     Raises:
-        StepError: permanent; `damaged` when the content breaks its format, `no reader for the type` when
-            `detection.readable` would have said so.
+        StepError: permanent; `damaged` and its like when the content breaks its format, `no reader for the type` when
+            `readers.readable` would have said so.
     """
-    parsed: Parsed = _reader(media_type).read(data, media_type, name)
-    return parsed
+    return _Nest(len(data)).read(data, media_type, name, 0)
 
 
 def reader_version(media_type: str) -> str:
@@ -49,13 +61,133 @@ def reader_version(media_type: str) -> str:
 
     The language of a source file is part of it, because it decides how the same bytes are read.
     """
-    reader = _reader(media_type)
-    version = f"{READERS[essence(media_type)]}/{reader.READER_VERSION}"
+    version = readers.version(media_type)
     return f"{version}/{language(media_type)}" if language(media_type) else version
 
 
-def _reader(media_type: str) -> Any:
-    module = READERS.get(essence(media_type))
-    if module is None:
-        raise StepError("no reader for the type", media_type, remedy="Convert the file to text, Markdown or HTML.")
-    return import_module(f"leasehold.steps.{module}")
+class _Nest:
+    """One file with everything inside it: what it has used of the limits."""
+
+    def __init__(self, size: int) -> None:
+        self._allowed = min(EXPANDED_BYTES_MAX, max(RATIO_FREE_BYTES, RATIO_MAX * size))
+        self._expanded = 0
+        self._members = 0
+        self._characters = 0
+
+    def read(self, data: bytes, media_type: str, name: str, depth: int) -> Parsed:
+        reader = readers.find(media_type)
+        if reader is None or reader.missing:
+            raise unreadable(media_type)
+        try:
+            parsed: Parsed = reader.reader.read(data, media_type, name)
+        except (StepError, MemoryError):
+            raise
+        except Exception as error:  # a defect of the reader: the file gets a verdict all the same, its neighbours none
+            raise StepError("reader failed", f"{reader.name}: {type(error).__name__}: {error}",
+                            remedy="Please report it, with the file if you may.") from error  # fmt: skip
+        self._count(parsed.blocks)
+        if parsed.members == ():
+            return _storable(parsed)
+        return _storable(self._with_members(parsed, depth))
+
+    def _count(self, blocks: Iterable[Block]) -> None:
+        self._characters += sum(len(block.text) for block in blocks)
+        if self._characters > TEXT_CHARS_MAX:
+            raise StepError(TOO_FAR, f"more than {TEXT_CHARS_MAX:,} characters of text", remedy=UNPACK)
+
+    def _with_members(self, parsed: Parsed, depth: int) -> Parsed:
+        """*parsed* with the blocks of its members behind its own."""
+        blocks, unread = list(parsed.blocks), _Unread()
+        for member in _until_damage(parsed.members, unread):
+            shown = shown_name(member.name) or "a member without a name"
+            try:
+                found = self._member(member, depth + 1)
+            except StepError as error:
+                if error.reason in (BOMB, TOO_FAR):
+                    raise
+                unread.add(shown, error)
+                continue
+            if found is not None:
+                unread.notes += [f"{shown}: {note}" for note in found.notes[:NAMED_MAX]]
+                blocks += (replace(block, place=inside(member.place, block.place)) for block in found.blocks)
+        if unread.failed and not any(block.text.strip() for block in blocks):
+            raise unread.failure()
+        return Parsed(tuple(blocks), parsed.title, (*parsed.notes, *unread.said()))
+
+    def _member(self, member: Member, depth: int) -> Parsed | None:
+        self._members += 1
+        if self._members > MEMBERS_MAX:
+            raise StepError(TOO_FAR, f"more than {MEMBERS_MAX:,} members", remedy=UNPACK)
+        left = self._allowed - self._expanded
+        data = member.data(left)
+        self._expanded += len(data)
+        if len(data) > left:
+            raise self._over()
+        if not data:
+            return None
+        media_type = detect(member.name, data)
+        found = readers.find(media_type)
+        if depth >= DEPTH_MAX and found is not None and found.container:
+            raise StepError("nested too deep", f"more than {DEPTH_MAX} containers in one another", remedy=UNPACK)
+        return self.read(data, media_type, member.name, depth)
+
+    def _over(self) -> StepError:
+        if self._allowed < EXPANDED_BYTES_MAX:
+            return StepError(BOMB, f"it expands to more than {RATIO_MAX} times its size", remedy=UNPACK)
+        return StepError(TOO_FAR, f"its members have more than {EXPANDED_BYTES_MAX:,} bytes", remedy=UNPACK)
+
+
+def _storable(parsed: Parsed) -> Parsed:
+    """*parsed* with text that the database can hold, whoever read it."""
+    blocks = tuple(_clean(block) for block in parsed.blocks)
+    return Parsed(blocks, clean(parsed.title), tuple(clean(note) for note in parsed.notes))
+
+
+def _clean(block: Block) -> Block:
+    text, heading = clean(block.text), tuple(clean(one) for one in block.heading)
+    place = tuple((kind, clean(value) if isinstance(value, str) else value) for kind, value in block.place)
+    if (text, heading, place) == (block.text, block.heading, block.place):
+        return block
+    return replace(block, text=text, heading=heading, place=place)
+
+
+def unreadable(media_type: str) -> StepError:
+    """Why *media_type* is not read, as a failure."""
+    if what := readers.missing(media_type):
+        return StepError("reader not installed", essence(media_type), remedy=f"{readers.to_install(what)}")
+    return StepError("no reader for the type", media_type, remedy="Convert the file to text, Markdown or HTML.")
+
+
+class _Unread:
+    """Members that gave nothing, for the notes."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.failed: list[tuple[str, StepError]] = []
+        self._skipped: list[tuple[str, StepError]] = []
+
+    def add(self, shown: str, error: StepError) -> None:
+        skipped = error.reason in ("no reader for the type", "reader not installed")
+        (self._skipped if skipped else self.failed).append((shown, error))
+
+    def said(self) -> list[str]:
+        notes = self.notes[:NAMED_MAX]
+        for found in (self.failed, self._skipped):
+            notes += [f"not read: {shown}: {error}" for shown, error in found[:NAMED_MAX]]
+            if len(found) > NAMED_MAX:
+                notes.append(f"not read: {len(found) - NAMED_MAX:,} more")
+        return notes
+
+    def failure(self) -> StepError:
+        shown, error = self.failed[0]
+        return StepError(error.reason, f"{shown}: {error.detail}" if shown else error.detail, remedy=error.remedy)
+
+
+def _until_damage(members: Iterable[Member], unread: _Unread) -> Iterator[Member]:
+    """The members up to where the container itself breaks; what was read before that is kept."""
+    try:
+        yield from members
+    except StepError as error:
+        if error.reason in (BOMB, TOO_FAR):
+            raise
+        unread.add("", error)

@@ -16,31 +16,34 @@ TRAILER = b"\xff\xff"
 _HEAD = Struct(">hiqiqii")  # fields; collection_id, document_id, ordinal, each with its length
 _LINES = Struct(">iiii")
 _LENGTH = Struct(">i")
+_JSONB = Struct(">ib")  # length, version of the format
+NULL = b"\xff\xff\xff\xff"
 _VECTOR = Struct(">iHH")
 _ARRAY = Struct(">iiiIii")
 FLOAT4_OID = 700
 
 
 def chunk_rows(
-    rows: Iterable[tuple[int, int, int, str, int, int, str, bytes | bytearray]], *, pgvector: bool
+    rows: Iterable[tuple[int, int, int, str, int, int, str, bytes | None, bytes | bytearray]], *, pgvector: bool
 ) -> Iterator[bytes]:
-    """Rows of (collection_id, document_id, ordinal, text, line_start, line_end, heading, vector), one bytes each.
+    """Rows of (collection_id, document_id, ordinal, text, line_start, line_end, heading, place, vector).
 
-    A vector comes as little-endian float32; the wire wants them big-endian, on every machine.
+    `place` is JSON, or None. A vector comes as little-endian float32; the wire wants them big-endian, on every machine.
     """
     vector_field = _pgvector if pgvector else _real_array
-    for collection_id, document_id, ordinal, text, line_start, line_end, heading, vector in rows:
+    for collection_id, document_id, ordinal, text, line_start, line_end, heading, place, vector in rows:
         text_bytes, heading_bytes = text.encode(), heading.encode()
         floats = array("f", vector)
         floats.byteswap()
         yield b"".join(
             (
-                _HEAD.pack(8, 8, collection_id, 8, document_id, 4, ordinal),
+                _HEAD.pack(9, 8, collection_id, 8, document_id, 4, ordinal),
                 _LENGTH.pack(len(text_bytes)),
                 text_bytes,
                 _LINES.pack(4, line_start, 4, line_end),
                 _LENGTH.pack(len(heading_bytes)),
                 heading_bytes,
+                NULL if place is None else _JSONB.pack(len(place) + 1, 1) + place,
                 vector_field(floats.tobytes()),
             )
         )

@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import orjson
+
 from leasehold.db.session import Connection, Session, execute
 from leasehold.db.statements import load
 from leasehold.stores.copying import SIGNATURE, TRAILER, chunk_rows
@@ -98,12 +100,20 @@ def _announce(connection: Connection, documents: Sequence[Stored]) -> set[tuple[
 
 def _rows(
     documents: Sequence[Stored],
-) -> Iterator[tuple[int, int, int, str, int, int, str, bytes | bytearray]]:
+) -> Iterator[tuple[int, int, int, str, int, int, str, bytes | None, bytes | bytearray]]:
     for one in documents:
         width = len(one.vectors) // len(one.chunks)
         for ordinal, chunk in enumerate(one.chunks):
             yield (one.collection_id, one.document_id, ordinal, chunk.text, chunk.line_start, chunk.line_end,
-                   HEADING_JOINT.join(chunk.heading), one.vectors[ordinal * width : (ordinal + 1) * width])  # fmt: skip
+                   HEADING_JOINT.join(chunk.heading), _place(chunk),
+                   one.vectors[ordinal * width : (ordinal + 1) * width])  # fmt: skip
+
+
+def _place(chunk: Chunk) -> bytes | None:
+    """The chunk's place and box as pairs, from the outside inwards; nothing for a plain line of a file."""
+    if not chunk.place and chunk.box is None:
+        return None
+    return orjson.dumps([*chunk.place, *([("box", chunk.box)] if chunk.box else [])])
 
 
 def remove_unused(connection: Connection, collection_id: int, document_ids: Sequence[int]) -> int:

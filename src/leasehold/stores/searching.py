@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass
+from typing import Any
 
 from leasehold.db.session import Connection, Session, execute
 from leasehold.db.statements import load
@@ -32,6 +33,7 @@ class Hit:
     line_start: int
     line_end: int
     heading: str
+    place: list[list[Any]] | None
     title: str
     path: str
     root: str

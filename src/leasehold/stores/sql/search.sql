@@ -32,8 +32,8 @@ with lexemes as (
       from (select *, 1.0 as weight from by_vector union all select *, %(words_weight)s from by_words) u
      group by document_id, ordinal
 )
-select f.document_id, f.ordinal, f.score::float8, c.text, c.line_start, c.line_end, c.heading, d.title, p.path, p.root,
-       p.copies
+select f.document_id, f.ordinal, f.score::float8, c.text, c.line_start, c.line_end, c.heading, c.place, d.title, p.path,
+       p.root, p.copies
   from fused f
   join leasehold.chunk c
     on c.collection_id = %(collection_id)s and c.document_id = f.document_id and c.ordinal = f.ordinal

@@ -1,0 +1,86 @@
+"""From a file that has no lines to an answer that says where in it: page, cells, slide, part."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from documents_by_hand import Library
+
+import made_files
+from leasehold.documents import recipes
+from leasehold.documents.reports import troubles
+from leasehold.steps import pdf, readers
+
+pytestmark = pytest.mark.one_server
+
+
+@pytest.fixture
+def library(database: str, tmp_path: Path) -> Iterator[Library]:
+    made = Library(database, tmp_path / "folder")
+    made.folder.mkdir()
+    yield made
+    made.session.close()
+
+
+def test_an_answer_from_a_pdf_has_its_page_and_box_and_one_from_a_text_its_line(library: Library) -> None:
+    library.write("report.pdf", made_files.pdf_report())
+    library.write("notes.txt", "nothing\n\nabout Babbage himself")
+    assert library.ingest().outcome == "complete"
+    by_path = {answer.path: answer for answer in library.search("Charles Babbage")}
+    page = by_path["report.pdf"]
+    assert page.place is not None
+    assert page.place["page"] == 1
+    left, top, right, bottom = page.place["box"]
+    assert left < right and top < bottom  # noqa: PT018
+    assert page.where == "page 1"
+    assert "Annual report" in page.title
+    line = by_path["notes.txt"]
+    assert (line.place, line.where, line.line) == (None, "line 3", 3)
+    assert json.loads(json.dumps(asdict(page)))["place"] == page.place
+
+
+def test_the_way_out_for_a_pdf_of_pictures_is_shown_as_a_remedy(library: Library) -> None:
+    library.write("scanned.pdf", made_files.pdf_picture())
+    assert library.ingest().outcome == "complete"
+    (trouble,) = troubles(library.session, states=["skipped"])
+    assert (trouble.reason, trouble.detail) == ("no text found", "no text layer: its pages are pictures")
+    assert "docling" in trouble.remedy
+
+
+def test_a_new_version_of_one_reader_reads_its_own_files_again_and_no_others(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library.write("a.pdf", made_files.pdf_plain("first"))
+    library.write("b.pdf", made_files.pdf_plain("second"))
+    library.write("c.txt", "third")
+    library.ingest()
+    monkeypatch.setattr(pdf, "READER_VERSION", pdf.READER_VERSION + 1)
+    recipes.recipes.cache_clear()
+    recipes.pipeline.cache_clear()
+    report = library.ingest()
+    assert (report.runs, report.computed["parse"]) == (2, 2)
+    assert library.ingest().runs == 0
+
+
+def test_files_without_their_readers_packages_are_skipped_with_the_command_and_read_once_they_are_there(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a host that lacks a package takes nothing away that another has stored."""
+    file = library.write("a.pdf", made_files.pdf_plain("pelican"))
+    os.utime(file, (1_700_000_000, 1_700_000_000))  # else it may be edited without a trace, and is looked at again
+    with monkeypatch.context() as lacking:
+        lacking.setattr(readers, "_importable", lambda module: False)
+        assert library.ingest().verdicts == {"skipped": {"reader not installed": 1}}
+        (trouble,) = troubles(library.session, states=["skipped"])
+        assert trouble.remedy == "pip install 'leasehold[docs]'"
+        assert library.ingest().runs == 0
+    assert library.ingest().verdicts == {"stored": {"": 1}}
+    with monkeypatch.context() as lacking:
+        lacking.setattr(readers, "_importable", lambda module: False)
+        assert library.ingest().runs == 0
+    assert library.search("pelican")[0].where == "page 1"
