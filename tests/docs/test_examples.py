@@ -26,7 +26,7 @@ PAGES = [
     *sorted((ROOT / "docs/howto").glob("*.md")),
 ]
 
-WITH_JSON = ("ingest .", "search slate", "plan .", "status --failed", "why bad.json", "proof --digest",
+WITH_JSON = ("ingest .", "search slate", "eval questions", "plan .", "status --failed", "why bad.json", "proof --digest",
              "retry --failed", "config show", "db up", "db status", "db migrate", "search x --in nowhere")  # fmt: skip
 
 
@@ -82,6 +82,7 @@ def test_every_field_of_json_is_described(environment: dict[str, str], tmp_path:
     described = (ROOT / "docs/reference/json.md").read_text("utf-8")
     (tmp_path / "good.txt").write_text("a slate roof")
     (tmp_path / "bad.json").write_text('{"a": ')
+    (tmp_path / "questions").write_text('{"question": "slate", "expect": "good.txt"}')
     for line in WITH_JSON:
         body = json.loads(pages.run(f"leasehold {line} --json 2>/dev/null", tmp_path, environment))
         fields = set(body) | {key for value in body.values() if isinstance(value, list) for key in _keys(value)}
