@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 import pytest
+import test_adding
 import test_claim
 import test_claims
 import test_delayed
@@ -219,6 +220,16 @@ VARIANTS = {
         "group_add",
         test_groups.test_a_page_that_is_added_again_after_a_lost_reply_is_there_once,
         (("and s.page = p_page;", "and false;"), ("v_first + v_n - 1, p_page);", "v_first + v_n - 1, null);")),
+    ),
+    "run ids are drawn without a lock": Variant(
+        "draw_runs",
+        test_adding.test_the_ids_of_a_page_follow_without_a_gap_whoever_draws_meanwhile,
+        (("perform pg_advisory_xact_lock(hashtextextended('leasehold.run_seq', 0));", ""),),
+    ),
+    "the lock on run ids is held until the commit": Variant(
+        "draw_runs",
+        test_adding.test_adding_to_one_group_does_not_wait_for_a_transaction_that_adds_to_another,
+        (("        raise exception using errcode = 'LX001', message = 'drawn';\n", "        return v_first;\n"),),
     ),
     "an item claim is judged by an old snapshot": Variant(
         "claim_items",

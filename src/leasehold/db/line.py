@@ -1,8 +1,4 @@
-"""Lines: sessions for single statements. One round trip for one statement, and a call that hangs can be given up.
-
-A single statement is its own transaction, so it is sent without BEGIN and COMMIT around it. That saves two round trips,
-and a claim never leaves its holder's row locked while this process is stopped, or while a step keeps the interpreter to
-itself: the heartbeat of the same holder, sent by another process, would wait for that lock until the lease is gone.
+"""Lines: sessions whose call, when it hangs, can be given up from another thread.
 
 Giving up means two things: the server is asked to cancel (a timeout without a cancellation leaks a backend), and then
 the socket is cut, which wakes the thread that waits on it also when the server does not answer at all.
@@ -14,13 +10,12 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any, TypeVar, cast
+from collections.abc import Callable
+from typing import TypeVar
 
 import psycopg
 
-from leasehold.db.session import Connection, Session, execute
+from leasehold.db.session import Connection, Session
 from leasehold.db.statements import load
 from leasehold.errors import DatabaseUnavailable, DiskFull, ServerStartFailed
 
@@ -33,25 +28,12 @@ BROKEN = (psycopg.Error, OSError)
 
 
 class Line(Session):
-    """A session whose single statements commit by themselves.
+    """A session that knows whether a call is under way.
 
     `busy_since_s` is the monotonic time since which a call is under way; 0.0: none is.
     """
 
     busy_since_s = 0.0
-    _bare = False
-
-    def fetch(self, statement: str, params: Sequence[Any] | dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
-        return self.single(lambda connection: execute(connection, statement, params))
-
-    def single(self, work: Callable[[Connection], T]) -> T:
-        """Run *work*, which sends exactly one statement."""
-        with self._lock:
-            self._bare = True
-            try:
-                return self.run(work)
-            finally:
-                self._bare = False
 
     def run(self, work: Callable[[Connection], T]) -> T:
         with self._lock:
@@ -88,20 +70,7 @@ class Line(Session):
         if self._closed:
             self._drop()
             raise DatabaseUnavailable("This session has been closed.", target=self.target.described())
-        return cast(Connection, _Bare(connection)) if self._bare else connection
-
-
-class _Bare:
-    """A connection in autocommit, whose `transaction` adds nothing."""
-
-    __slots__ = ("_connection", "execute")
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self.execute = connection.execute
-
-    def transaction(self) -> AbstractContextManager[None]:
-        return nullcontext()
+        return connection
 
 
 def over_a_limit(error: BaseException) -> bool:

@@ -4,6 +4,10 @@ A statement that fails because the connection went away, or because the server r
 another one through (40001, 40P01), is sent again on a fresh transaction. That is safe because every verb of the kernel
 may be sent again. Everything else is raised at once: a statement timeout or a broken constraint does not get better.
 
+A single statement is its own transaction and is sent without BEGIN and COMMIT around it. That saves two round trips, and
+a claim never leaves its holder's row locked while this process is stopped, or while a step keeps the interpreter to
+itself: the heartbeat of the same holder, sent by another process, would wait for that lock until the lease is gone.
+
 Retries last longer than a pooler's breaker (12 s), with decorrelated jitter; `patience_s` sets it. A session that finds
 itself on a read-only server (25006: a failover left it behind) drops the connection and asks for the address again.
 
@@ -16,6 +20,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any, TypeVar
 
 import psycopg
@@ -75,13 +80,23 @@ class Session:
         self.connected_at_s = 0.0
         self._connection: Connection | None = None
         self._lock = threading.RLock()
+        self._bare = False
         self._closed = False
 
     # -- calls --------------------------------------------------------------------------------------------------------
 
     def fetch(self, statement: str, params: Sequence[Any] | dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """Run one statement in its own transaction; all its rows, [] when it returns none."""
-        return self.run(lambda connection: execute(connection, statement, params))
+        return self.single(lambda connection: execute(connection, statement, params))
+
+    def single(self, work: Callable[[Connection], T]) -> T:
+        """Run *work*, which sends exactly one statement. That is its own transaction: nothing is sent around it."""
+        with self._lock:
+            self._bare = True
+            try:
+                return self.run(work)
+            finally:
+                self._bare = False
 
     def run(self, work: Callable[[Connection], T]) -> T:
         """Run *work* in one transaction and commit. It may be called again, so it must only touch the database."""
@@ -94,7 +109,7 @@ class Session:
         while True:
             try:
                 connection = self._connect()
-                with connection.transaction():
+                with nullcontext() if self._bare else connection.transaction():
                     answer = work(connection)
                     if fault is not None:
                         fault("before commit", "commit")

@@ -145,7 +145,7 @@ def add(connection: Connection, group_id: int, items: Sequence[Any], *, page: st
 def add_all(session: Session, group_id: int, items: Sequence[Any]) -> int | None:
     """`add` in a transaction of its own, then `wake`. May be sent again: the page gets a name of its own."""
     page = uuid4().hex
-    first = session.run(lambda connection: add(connection, group_id, items, page=page))
+    first = session.single(lambda connection: add(connection, group_id, items, page=page))
     wake(session)
     return first
 

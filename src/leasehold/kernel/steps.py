@@ -146,7 +146,7 @@ def finish(connection: Connection, ends: Sequence[End]) -> list[Verdict]:
 
 def finish_all(session: Session, ends: Sequence[End]) -> list[Verdict]:
     """`finish` in a transaction of its own."""
-    return session.run(lambda connection: finish(connection, ends)) if ends else []
+    return session.single(lambda connection: finish(connection, ends)) if ends else []
 
 
 def release(session: Session, held: Sequence[tuple[int, int]]) -> int:

@@ -9,6 +9,8 @@ session then really closes the connection, so the server sees it go. Kinds:
     40001, 40P01  serialization failure, deadlock: the server rolled the transaction back
     57P01         the server shuts down
 
+A statement that is sent alone is its own transaction, so what happens after it finds it committed, whatever the kind.
+
 `LEASEHOLD_FAULTS="seed=7;drop_replies=0.05;40001=0.02"` switches it on in real processes of a test, which call
 `install_from_environment()` once at their start.
 """

@@ -16,7 +16,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from leasehold.db.line import AWAY, Line, over_a_limit
+from leasehold.db.line import AWAY, over_a_limit
 from leasehold.db.session import Connection, Session
 from leasehold.errors import LeaseholdError
 from leasehold.kernel import steps
@@ -86,8 +86,7 @@ def record(session: Session, ended: Sequence[Ended], effects: Effects | None) ->
         return []
     try:
         if effects is None:
-            one = session.single if isinstance(session, Line) else session.run
-            verdicts = one(lambda connection: steps.finish(connection, _ends(ended)))
+            verdicts = session.single(lambda connection: steps.finish(connection, _ends(ended)))
         else:
             verdicts = session.run(lambda connection: _with_effects(connection, ended, effects))
     except (*AWAY, LeaseholdError):

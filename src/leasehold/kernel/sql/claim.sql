@@ -11,7 +11,7 @@ create or replace function leasehold.claim(
     p_deadlines_s double precision[])
 returns table (token bigint, lane_id bigint, step_ids bigint[], attempts smallint[], deadline timestamptz,
                last_position bigint, alone boolean)
-language plpgsql set jit = off set enable_seqscan = off as $$
+language plpgsql set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
     v_holder leasehold.holder;

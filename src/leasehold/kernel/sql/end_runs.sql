@@ -7,7 +7,7 @@
 -- Blocks   run outcomes in run order.
 -- Fencing  the unique row (run, round) lets a run end once a round.
 create or replace function leasehold.end_runs(p_runs bigint[], p_ends leasehold.ending[], p_lanes bigint[])
-returns void language plpgsql set jit = off set enable_seqscan = off as $$
+returns void language plpgsql set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 declare
     v_now constant timestamptz := leasehold.now();
     v_broken bigint[];

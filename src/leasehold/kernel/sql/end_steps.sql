@@ -12,7 +12,7 @@
 create or replace function leasehold.end_steps(
     p_steps bigint[], p_tokens bigint[], p_attempts smallint[], p_lanes bigint[], p_ends leasehold.ending[],
     p_reasons text[], p_details text[], p_delays double precision[], p_keys bytea[])
-returns void language plpgsql set jit = off set enable_seqscan = off as $$
+returns void language plpgsql set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 declare
     c_plain constant boolean := not p_ends && '{error,snoozed,failed,cancelled}';
     v_now constant timestamptz := leasehold.now();

@@ -5,7 +5,7 @@
 -- Blocks   others that make partitions; a new table is attached, which does not block readers or writers.
 -- Fencing  none needed: a partition is made once, under an advisory lock of the transaction.
 create or replace function leasehold.ensure_partitions(p_run_id bigint)
-returns void language plpgsql as $$
+returns void language plpgsql set plan_cache_mode = force_generic_plan as $$
 declare
     c_range constant bigint := 1048576;
     v_wanted bigint := p_run_id / c_range + 1;

@@ -12,7 +12,7 @@ create or replace function leasehold.finish(
     p_tokens bigint[], p_steps bigint[], p_ends leasehold.ending[], p_reasons text[], p_details text[],
     p_delays double precision[], p_keys bytea[])
 returns table (ord integer, verdict text)
-language plpgsql set jit = off set enable_seqscan = off as $$
+language plpgsql set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
     v_held record;

@@ -7,7 +7,7 @@
 -- Fencing  this is it: membership in the lease's own list, read after the lock, is the only truth.
 create or replace function leasehold.held_steps(
     p_tokens bigint[], p_steps bigint[], out ords integer[], out attempts smallint[], out lanes bigint[])
-language plpgsql set jit = off set enable_nestloop = off set enable_seqscan = off as $$
+language plpgsql set jit = off set enable_nestloop = off set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 declare
     v_distinct constant bigint[] := array(select distinct t.token from unnest(p_tokens) t(token));
 begin

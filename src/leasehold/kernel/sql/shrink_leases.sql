@@ -5,7 +5,7 @@
 -- Blocks   never: the caller holds the leases' locks (held_steps, reap).
 -- Fencing  the caller has checked membership.
 create or replace function leasehold.shrink_leases(p_tokens bigint[], p_steps bigint[])
-returns void language plpgsql set jit = off set enable_seqscan = off as $$
+returns void language plpgsql set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 begin
     with gone as (
         select g.token, count(*) as n from unnest(p_tokens) g(token) group by g.token)
