@@ -16,6 +16,7 @@ from leasehold.db.session import Session
 from leasehold.db.target import Target
 from leasehold.errors import DatabaseUnavailable, UsageError
 from leasehold.kernel import groups, holders
+from leasehold.kernel.steps import LaneRequest, claim
 from leasehold.options import LeaseOptions
 from leasehold.testing.faults import FaultPlan
 from leasehold.types import Done, ErrorClass, Skip, Snooze, StepError
@@ -115,6 +116,31 @@ def test_a_claim_that_was_never_answered_is_asked_again_under_its_number(databas
     assert witness.runs == Counter(steps)
     assert worker.counts.lost == 0
     assert kernel.counted("lease") == 0
+
+
+def test_a_claim_that_was_sent_twice_and_brought_nothing_takes_nothing_later(database, kernel):
+    """Method: another claim holds the only step, so the worker's is empty; the first sending of it broke. Then that
+    first sending arrives, when the step is free again."""
+    witness = Witness()
+    (step,) = submit(kernel, [{}], "work")
+    lane = kernel.lanes("work")[0].lane_id
+    number = "select claim_no from leasehold.holder where holder_id = %s"
+    with Session(Target(url=database)) as slow:
+        slow.connection.execute("begin")
+        assert kernel.within(slow.connection).claim("work", by="slow")
+
+        async def story():
+            async with Worker(config(database, witness.kind)) as worker:
+                await eventually_async(lambda: kernel.session.fetch(number, (worker.holder_id,))[0][0] > 0)
+                worker._claimer.stop()
+                (used,) = kernel.session.fetch(number, (worker.holder_id,))[0]
+                slow.connection.execute("rollback")
+                request = LaneRequest(lane, 1, 0, 60.0)
+                assert claim(kernel.session, worker.holder_id, used, [request]).leases == ()
+
+        with FaultPlan().at("drop", of="leasehold.claim(").installed():
+            asyncio.run(story())
+    assert kernel.state(step) == "ready"
 
 
 def test_leases_whose_items_cannot_be_read_are_delivered_when_they_can(database, kernel):

@@ -130,6 +130,12 @@ VARIANTS = {
         (("order by c.position limit p_limits[i] for update skip locked", "order by c.position limit p_limits[i] for update nowait"),),
         errors.LockNotAvailable,
     ),
+    "an empty claim's number stays open": Variant(
+        "claim",
+        test_claim.test_a_number_that_brought_nothing_is_used_up_by_sending_it_without_lanes,
+        (("    if p_lanes = '{}' then\n        update leasehold.holder h set claim_no = p_claim_no where h.holder_id = p_holder_id;\n",
+          "    if p_lanes = '{}' then\n"),),
+    ),
     "an ended holder may claim": Variant(
         "claim",
         test_holders.test_a_claim_that_waits_for_a_reap_of_its_holder_gets_nothing,

@@ -104,6 +104,28 @@ def test_a_late_twin_of_a_claim_changes_nothing(kernel):
     assert kernel.counted("ready") == 2
 
 
+def test_a_number_that_brought_nothing_is_used_up_by_sending_it_without_lanes(kernel):
+    """The first sending of an empty claim arrives late, when there is work; nobody would hear what it took."""
+    group = kernel.group("work")
+    lane = kernel.session.fetch("select lane_id from leasehold.lane where group_id = %s", (group,))[0][0]
+    assert kernel.claim_lanes([lane], claim_no=1) == ()
+    assert kernel.claim_lanes([], claim_no=1) == ()
+    kernel.add(group, 3)
+
+    assert kernel.claim_lanes([lane], n=3, claim_no=1) == ()
+
+    assert kernel.counted("ready") == 3
+    assert len(kernel.claim_lanes([lane], n=3, claim_no=2)) == 1
+
+
+def test_using_up_a_number_answers_with_what_its_twin_has_taken(kernel):
+    kernel.add_runs(3)
+    lanes = [lane.lane_id for lane in kernel.lanes("work")]
+    (taken,) = kernel.claim_lanes(lanes, n=2, claim_no=1)  # the late twin; its answer goes to nobody
+    (again,) = kernel.claim_lanes([], claim_no=1)
+    assert (again.token, again.steps) == (taken.token, taken.steps)
+
+
 def test_a_claim_and_its_twin_at_once_take_one_page(database, kernel):
     """Two connections send the same number at the same time: one waits for the other and answers the same."""
     kernel.add_runs(10, "work")

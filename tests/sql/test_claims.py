@@ -20,6 +20,18 @@ def test_a_key_is_held_by_one_token_until_its_lease_ends(kernel):
     assert take(kernel, (b"k", b.token)) == [True]
 
 
+def test_the_steps_of_one_page_hold_a_key_together_and_no_step_of_another_page_does(kernel):
+    """The lease is the holder: which of its steps makes the result is the page function's to say."""
+    kernel.add_runs(3)
+    page, other = kernel.claim(by="A", n=2), kernel.claim(by="B")
+    first, second = (step for step, _ in page.steps)
+    assert take(kernel, (b"k", page.token), (b"k", page.token), (b"k", other.token)) == [True, True, False]
+    kernel.succeed(page, only=[first])
+    assert take(kernel, (b"k", page.token), (b"k", other.token)) == [True, False]
+    kernel.succeed(page, only=[second])
+    assert take(kernel, (b"k", other.token)) == [True]
+
+
 def test_a_key_is_taken_over_from_a_holder_that_died(kernel, clock):
     kernel.add_runs(2)
     a = kernel.claim(by="A")

@@ -4,8 +4,8 @@ A statement that fails because the connection went away, or because the server r
 another one through (40001, 40P01), is sent again on a fresh transaction. That is safe because every verb of the kernel
 may be sent again. Everything else is raised at once: a statement timeout or a broken constraint does not get better.
 
-A single statement is its own transaction and is sent without BEGIN and COMMIT around it. That saves two round trips, and
-a claim never leaves its holder's row locked while this process is stopped, or while a step keeps the interpreter to
+A single statement is its own transaction and is sent without BEGIN and COMMIT around it. That saves two round trips,
+and a claim never leaves its holder's row locked while this process is stopped, or while a step keeps the interpreter to
 itself: the heartbeat of the same holder, sent by another process, would wait for that lock until the lease is gone.
 
 Retries last longer than a pooler's breaker (12 s), with decorrelated jitter; `patience_s` sets it. A session that finds

@@ -2,6 +2,10 @@
 
 A claim is held under a step's token and lives exactly as long as that lease. A loser snoozes with the key as its
 `wait_key`; when the winner gives the key up, the loser is woken.
+
+The winner is a lease, not a step: the steps of one page share a token, and a key that one of them holds they all hold.
+A page function therefore makes a result once and gives it to all its steps that want it. A kind whose steps run one by
+one, several at once, and which must not make a result twice, has `page_max=1`.
 """
 
 from __future__ import annotations

@@ -91,6 +91,9 @@ def lanes(session: Session, kinds: Sequence[str]) -> list[Lane]:
 def claim(session: Session, holder_id: int, claim_no: int, requests: Sequence[LaneRequest]) -> Claimed:
     """Lease what *requests* ask for. The same *claim_no* again answers with the same leases and takes nothing new.
 
+    Without *requests* the number is used up: what it took is answered, and whatever of it is still on its way takes
+    nothing. Needed after an empty answer to a claim that had to be sent twice.
+
     Raises:
         HolderGone: the holder has left or was reaped.
     """

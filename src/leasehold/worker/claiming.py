@@ -4,8 +4,10 @@ One cycle is one visit of the claim thread: look (when there is news or the last
 The policy, the hints and the numbers belong to the cycle under way; between cycles nobody touches them.
 
 Invariant: a claim whose reply was lost is asked again, under its number, before anything else; the database answers
-with the same leases, or takes now what it had not taken. What was claimed and could not be delivered, because its items
-could not be read, is delivered first. So nothing is leased that this worker does not know of.
+with the same leases, or takes now what it had not taken. Is the answer empty, the number is used up on purpose, so that
+the first sending, should it still be on its way, takes nothing that nobody hears of. What was claimed and could not be
+delivered, because its items could not be read, is delivered first. So nothing is leased that this worker does not know
+of.
 
 Steps to be leased alone: a holder that holds others is told that they wait. It then claims nothing more, lets what it
 holds end, and asks for one of them; while it holds that one it claims nothing.
@@ -77,6 +79,8 @@ class Asked:
     number: int
     requests: list[steps.LaneRequest]
     lanes: dict[int, Lane]
+    reconnects: int
+    """The line's, when it was first sent: if they have risen since, a twin of it may be on its way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,12 +227,19 @@ class Claimer:
                 self._asked = self._ask()
             if self._asked is not None:
                 asked = self._asked
-                claimed = steps.claim(self._line, self._holder_id, asked.number, asked.requests)
+                claimed = self._answer(asked)
                 now = time.monotonic()
                 self._asked = None
                 self._undelivered = [(lease, asked.lanes[lease.lane_id], now) for lease in claimed.leases]
                 self._learn(asked, claimed, now)
         return self._deliveries()
+
+    def _answer(self, asked: Asked) -> steps.Claimed:
+        """What *asked* has brought, for good: an empty answer to a claim that was sent twice is no answer yet."""
+        claimed = steps.claim(self._line, self._holder_id, asked.number, asked.requests)
+        if not claimed.leases and self._line.reconnects != asked.reconnects:
+            claimed = steps.claim(self._line, self._holder_id, asked.number, [])
+        return claimed
 
     def _look(self) -> None:
         found = steps.lanes(self._line, self._names)
@@ -251,7 +262,8 @@ class Claimer:
         self._number += 1
         now = time.monotonic()
         requests = [self._request(lane_id, n, now) for lane_id, n in wanted]
-        return Asked(self._number, requests, {lane_id: self._lanes[lane_id] for lane_id, _ in wanted})
+        lanes = {lane_id: self._lanes[lane_id] for lane_id, _ in wanted}
+        return Asked(self._number, requests, lanes, self._line.reconnects)
 
     def _request(self, lane_id: int, n: int, now: float) -> steps.LaneRequest:
         kind = self._kinds[self._lanes[lane_id].kind]

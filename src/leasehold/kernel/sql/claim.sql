@@ -3,6 +3,8 @@
 -- Returns  one row per lease: its token, lane, steps with attempts, deadline, and the last position taken (the hint for
 --          the next claim of this lane). A claim number that was used before returns what it took and is still held,
 --          and takes nothing. A row with a null token says that a lane has steps waiting to be claimed alone.
+--          A claim that takes nothing leaves no trace, so a twin of it that was late on the way might take something
+--          that nobody hears of. Who must fear that sends the number again without lanes: it is used up then.
 -- Cost     one forward scan of the lane's key behind the hint. Measured figures stand in docs/decisions.
 -- Blocks   only for another claim, heartbeat or reap of the same holder; steps that another claim holds are skipped.
 -- Fencing  the token is drawn after the rows are locked, so it rises for every step. An ended holder gets LS002.
@@ -35,6 +37,10 @@ begin
         return query
         select l.token, l.lane_id, l.step_ids, l.attempts, l.deadline, null::bigint, l.alone
           from leasehold.lease l where l.holder_id = p_holder_id and l.claim_no = p_claim_no;
+        return;
+    end if;
+    if p_lanes = '{}' then
+        update leasehold.holder h set claim_no = p_claim_no where h.holder_id = p_holder_id;
         return;
     end if;
     if exists (select from leasehold.lease l where l.holder_id = p_holder_id and l.alone) then
