@@ -104,7 +104,7 @@ def test_a_claim_that_was_never_answered_is_asked_again_under_its_number(databas
         worker = Worker(config(database, witness.kind))
         plan = FaultPlan().at("drop_replies", n=1)
         for _ in range(6):
-            plan.at("drop", of="leasehold.claim(", n=2)
+            plan.at("drop", of="leasehold.claim_with_items(", n=2)
         await worker.start()
         calm_down(worker, 0.05)
         with plan.installed():
@@ -138,27 +138,9 @@ def test_a_claim_that_was_sent_twice_and_brought_nothing_takes_nothing_later(dat
                 request = LaneRequest(lane, 1, 0, 60.0)
                 assert claim(kernel.session, worker.holder_id, used, [request]).leases == ()
 
-        with FaultPlan().at("drop", of="leasehold.claim(").installed():
+        with FaultPlan().at("drop", of="leasehold.claim_with_items(").installed():
             asyncio.run(story())
     assert kernel.state(step) == "ready"
-
-
-def test_leases_whose_items_cannot_be_read_are_delivered_when_they_can(database, kernel):
-    witness = Witness()
-    steps = submit(kernel, [{"n": n} for n in range(10)], "work")
-    plan = FaultPlan()
-    for _ in range(3):
-        plan.at("drop", of="from leasehold.payload")
-
-    async def story():
-        async with Worker(config(database, witness.kind)) as worker:
-            calm_down(worker, 0.0)
-            await eventually_async(lambda: worker.counts.ended == 10)
-
-    with plan.installed():
-        asyncio.run(story())
-    assert plan.happened["drop"] == 3
-    assert witness.runs == Counter(steps)
 
 
 def test_ends_that_could_not_be_recorded_are_recorded_when_the_database_is_back(database, kernel):

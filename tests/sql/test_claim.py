@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from leasehold.errors import HolderGone
+from leasehold.kernel import groups, steps
 from leasehold.kernel.groups import WorkflowStep
+from leasehold.kernel.steps import LaneRequest
 from leasehold.testing.races import Race, together
 from leasehold.testing.stories import Kernel
 
@@ -230,6 +232,37 @@ def test_a_run_starts_once_however_often_its_first_step_is_claimed(kernel):
     kernel.succeed(kernel.claim())
     kernel.succeed(kernel.claim("more"))
     assert kernel.events(kernel.group_of(step)) == ["group_start", "run_start", "run_end"]
+
+
+def test_a_claim_brings_the_items_in_the_order_of_its_steps_and_again_when_it_is_sent_again(kernel):
+    group = kernel.group("work", "bare")
+    groups.add_all(kernel.session, group, [{"n": 1}, "two", None, [4]])
+    holder = kernel.holder("A")
+    request = LaneRequest(kernel.lanes("work")[0].lane_id, 10, 0, 60.0, items=True)
+    for _ in range(2):
+        (lease,) = steps.claim(kernel.session, holder, 1, [request]).leases
+        assert lease.items == ({"n": 1}, "two", None, [4])
+    kernel.succeed(lease)
+    (bare,) = steps.claim(kernel.session, holder, 2, [LaneRequest(kernel.lanes("bare")[0].lane_id, 10, 0, 60.0)]).leases
+    assert bare.items is None
+
+
+def test_a_claim_that_waited_brings_the_items_of_runs_added_meanwhile(database, kernel):
+    """A statement sees what was there when it began; the claim within it sees more, and so must the items."""
+    group = kernel.group("work")
+    kernel.add(group)
+    lane, holder = kernel.lanes("work")[0].lane_id, kernel.holder("A")
+    with Race(database) as race:
+        race.begin("blocker")
+        race.do(
+            "blocker", lambda c: c.execute("select from leasehold.holder where holder_id = %s for update", (holder,))
+        )
+        request = LaneRequest(lane, 10, 0, 60.0, items=True)
+        race.start("A", lambda c: steps.claim(kernel.within(c).session, holder, 1, [request])).waits()
+        kernel.add(group, 2)
+        race.commit("blocker")
+        (lease,) = race.result("A").leases
+    assert lease.items == ({"n": 0}, {"n": 0}, {"n": 1})
 
 
 # -- alone ------------------------------------------------------------------------------------------------------------

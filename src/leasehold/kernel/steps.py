@@ -40,12 +40,16 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class LaneRequest:
-    """Take up to `n` steps of a lane, behind position `hint` (0: from its start), for `deadline_s` seconds."""
+    """Take up to `n` steps of a lane, behind position `hint` (0: from its start), for `deadline_s` seconds.
+
+    `items`: the runs' items are wanted too.
+    """
 
     lane_id: int
     n: int
     hint: int
     deadline_s: float
+    items: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,8 @@ class Lease:
     """(step_id, attempt), in the lane's order; attempts count from 1."""
     last_position: int | None
     alone: bool
+    items: tuple[Any, ...] | None = None
+    """One a step, if they were asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +112,16 @@ def claim(session: Session, holder_id: int, claim_no: int, requests: Sequence[La
             [request.n for request in requests],
             [request.hint for request in requests],
             [request.deadline_s for request in requests],
+            [request.items for request in requests],
         ),
     )
     leases, waiting = [], []
-    for token, lane_id, step_ids, attempts, last_position, alone in rows:
+    for token, lane_id, step_ids, attempts, last_position, alone, items in rows:
         if token is None:
             waiting.append(lane_id)
-        else:
-            leases.append(Lease(token, lane_id, tuple(zip(step_ids, attempts, strict=True)), last_position, alone))
+            continue
+        leased = tuple(zip(step_ids, attempts, strict=True))
+        leases.append(Lease(token, lane_id, leased, last_position, alone, None if items is None else tuple(items)))
     return Claimed(tuple(leases), tuple(waiting))
 
 
@@ -164,11 +172,6 @@ def promote(session: Session, *, limit: int = 5000) -> tuple[int, float | None]:
     """Make delayed steps ready whose time has come; how many, and seconds until the next one (None: none waits)."""
     moved, next_s = session.fetch(load(PACKAGE, "call_promote"), (limit,))[0]
     return int(moved), next_s
-
-
-def payloads(session: Session, run_ids: Sequence[int]) -> dict[int, Any]:
-    """The items of these runs."""
-    return dict(session.fetch(load(PACKAGE, "payloads"), (list(run_ids),)))
 
 
 def step_name(step_id: int) -> str:

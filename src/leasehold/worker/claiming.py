@@ -1,13 +1,13 @@
 """Claiming: when to look which lanes have work, and asking for it under a number that is never lost.
 
-One cycle is one visit of the claim thread: look (when there is news or the last look is old), claim, read the items.
+One cycle is one visit of the claim thread: look (when there is news or the last look is old), then claim, which brings
+the items too.
 The policy, the hints and the numbers belong to the cycle under way; between cycles nobody touches them.
 
 Invariant: a claim whose reply was lost is asked again, under its number, before anything else; the database answers
 with the same leases, or takes now what it had not taken. Is the answer empty, the number is used up on purpose, so that
-the first sending, should it still be on its way, takes nothing that nobody hears of. What was claimed and could not be
-delivered, because its items could not be read, is delivered first. So nothing is leased that this worker does not know
-of.
+the first sending, should it still be on its way, takes nothing that nobody hears of. So nothing is leased that this
+worker does not know of.
 
 Steps to be leased alone: a holder that holds others is told that they wait. It then claims nothing more, lets what it
 holds end, and asks for one of them; while it holds that one it claims nothing.
@@ -26,7 +26,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from leasehold.db.line import AWAY, Line
 from leasehold.errors import HolderGone
@@ -128,7 +127,6 @@ class Claimer:
         self._forget_at = 0.0
         self._holder_id = self._number = 0
         self._asked: Asked | None = None
-        self._undelivered: list[tuple[Lease, Lane, float]] = []
         self._alone_lanes: tuple[int, ...] = ()
         self._wake = asyncio.Event()
         self._news = True
@@ -158,7 +156,6 @@ class Claimer:
         """Claim for this holder from now on. What was asked for another one has gone back with it."""
         self._holder_id, self._number = holder_id, 0
         self._asked, self._gone, self._alone_lanes = None, False, ()
-        self._undelivered.clear()
         self._news = True
 
     async def run(self) -> None:
@@ -175,7 +172,7 @@ class Claimer:
             if self._gone:
                 raise HolderGone
             now = time.monotonic()
-            if not (self._owed or (self._may_ask() and (more or self._news or now >= look_at))):
+            if not (self._asked or (self._may_ask() and (more or self._news or now >= look_at))):
                 await self._sleep(look_at - now if self._may_ask() else self._poll_max_s)
                 continue
             if now < not_before:
@@ -198,11 +195,6 @@ class Claimer:
             for delivery in deliveries if not self._stopping else ():
                 self._deliver(delivery)
 
-    @property
-    def _owed(self) -> bool:
-        """A claim without its answer, or an answer that could not be delivered: these come before anything new."""
-        return self._asked is not None or bool(self._undelivered)
-
     def _may_ask(self) -> bool:
         ledger = self._ledger
         if self._full() or ledger.alone or (self._alone_lanes and ledger.busy):
@@ -220,19 +212,17 @@ class Claimer:
     # -- one cycle, on the claim thread -------------------------------------------------------------------------------
 
     def _cycle(self, look: bool) -> list[Delivery]:
-        if not self._undelivered:
-            if self._asked is None:
-                if look:
-                    self._look()
-                self._asked = self._ask()
-            if self._asked is not None:
-                asked = self._asked
-                claimed = self._answer(asked)
-                now = time.monotonic()
-                self._asked = None
-                self._undelivered = [(lease, asked.lanes[lease.lane_id], now) for lease in claimed.leases]
-                self._learn(asked, claimed, now)
-        return self._deliveries()
+        if self._asked is None:
+            if look:
+                self._look()
+            self._asked = self._ask()
+        if (asked := self._asked) is None:
+            return []
+        claimed = self._answer(asked)
+        now = time.monotonic()
+        self._asked = None
+        self._learn(asked, claimed, now)
+        return [self._delivery(lease, asked.lanes[lease.lane_id], now) for lease in claimed.leases]
 
     def _answer(self, asked: Asked) -> steps.Claimed:
         """What *asked* has brought, for good: an empty answer to a claim that was sent twice is no answer yet."""
@@ -268,7 +258,8 @@ class Claimer:
     def _request(self, lane_id: int, n: int, now: float) -> steps.LaneRequest:
         kind = self._kinds[self._lanes[lane_id].kind]
         hint = self._places.setdefault(lane_id, Place()).hint(now)
-        return steps.LaneRequest(lane_id, kind.page_max if kind.paged else n, hint, kind.lease_s)
+        n = kind.page_max if kind.paged else n
+        return steps.LaneRequest(lane_id, n, hint, kind.lease_s, kind.payload)
 
     def _learn(self, asked: Asked, claimed: steps.Claimed, now: float) -> None:
         """Tell the policy and the hints what the claim brought."""
@@ -291,29 +282,14 @@ class Claimer:
             self._forget_at = now + FORGET_AFTER_S
             self._places = {i: place for i, place in self._places.items() if place.seen_at > now - FORGET_AFTER_S}
 
-    def _deliveries(self) -> list[Delivery]:
-        """What was claimed, with its items; should reading them fail, it is tried again before anything is claimed."""
-        runs = [
-            step_id >> 10
-            for lease, lane, _ in self._undelivered
-            if self._kinds[lane.kind].payload
-            for step_id, _ in lease.steps
+    def _delivery(self, lease: Lease, lane: Lane, answered_s: float) -> Delivery:
+        kind = self._kinds[lane.kind]
+        items = lease.items or (None,) * len(lease.steps)
+        leased = [
+            StepLease(step_id, lease.token, attempt, item, lane.group_id)
+            for (step_id, attempt), item in zip(lease.steps, items, strict=True)
         ]
-        items: dict[int, Any] = steps.payloads(self._line, runs) if runs else {}
-        delivered = [
-            Delivery(
-                lease,
-                self._kinds[lane.kind],
-                [
-                    StepLease(step_id, lease.token, attempt, items.get(step_id >> 10), lane.group_id)
-                    for step_id, attempt in lease.steps
-                ],
-                answered_s,
-            )
-            for lease, lane, answered_s in self._undelivered
-        ]
-        self._undelivered = []
-        return delivered
+        return Delivery(lease, kind, leased, answered_s)
 
 
 def _limits(kind: Kind) -> KindLimits:

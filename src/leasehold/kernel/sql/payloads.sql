@@ -1,1 +1,0 @@
-select run_id, item from leasehold.payload where run_id = any (%s::bigint[])
