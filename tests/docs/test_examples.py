@@ -26,8 +26,9 @@ PAGES = [
     *sorted((ROOT / "docs/howto").glob("*.md")),
 ]
 
-WITH_JSON = ("ingest .", "search slate", "eval questions", "plan .", "status --failed", "why bad.json", "proof --digest",
-             "retry --failed", "config show", "db up", "db status", "db migrate", "search x --in nowhere")  # fmt: skip
+WITH_JSON = ("ingest .", "search slate --around 1", "eval questions", "plan .", "status --failed", "why bad.json",
+             "proof --digest", "retry --failed", "config show", "db up", "db status", "db migrate",
+             "search x --in nowhere")  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -107,10 +107,14 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
-def say(text: str = "") -> None:
-    """A line of data, on standard output. Whoever closed the pipe has seen enough: the command goes on quietly."""
+def say(text: str = "", *, styled: bool = False) -> None:
+    """A line of data, on standard output. Whoever closed the pipe has seen enough: the command goes on quietly.
+
+    Args:
+        styled: it has our own codes for the terminal in it, and the rest of it is printable.
+    """
     try:
-        print(printable(text))
+        print(text if styled else printable(text))
     except BrokenPipeError:
         to_nowhere(sys.stdout)
 

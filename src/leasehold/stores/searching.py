@@ -8,6 +8,7 @@ chunks: 0.6 s).
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,11 +67,14 @@ def search(
     limit: int,
     pgvector: bool,
     weighing: Weighing = LEXICAL,
+    only: tuple[list[int], list[int]] | None = None,
 ) -> list[Hit]:
     """The best *limit* chunks by vectors and words together (reciprocal rank fusion), best first.
 
     Args:
         question: text that PostgreSQL can hold (no NUL, no surrogate).
+        only: items and their documents to look at; None: all. Among these every vector is compared: an index would
+            give the nearest of all, of which none may be allowed.
 
     Source: reciprocal rank fusion with k = 60 is Cormack, Clarke and Buettcher, SIGIR 2009.
     """
@@ -83,6 +87,8 @@ def search(
         "limit": limit,
         "pool": pool,
         "words_max": WORDS_MAX,
+        "items": only[0] if only else None,
+        "documents": only[1] if only else None,
         "far": weighing.far,
         "words_weight": weighing.words,
     }
@@ -91,13 +97,29 @@ def search(
         statement = load(PACKAGE, "search")
         if not pgvector:
             statement = statement.replace(NEARNESS, load(PACKAGE, "exact_distance").strip())
-        if pgvector and _has_index(connection, collection_id):  # it is on the vector with its width, in one collection
+        if (
+            pgvector and only is None and _has_index(connection, collection_id)
+        ):  # it is on the vector with its width, in one collection
             statement = statement.replace("c.embedding <=>", f"c.embedding::vector({len(vector)}) <=>")
             statement = statement.replace("%(collection_id)s /* by vector */", str(int(collection_id)))
             execute(connection, load(PACKAGE, "set_candidates"), (str(min(pool, CANDIDATES_MAX)),))
         return [Hit(*row) for row in execute(connection, statement, params)]
 
     return session.run(ask)
+
+
+def around(session: Session, collection_id: int, hits: Sequence[Hit], n: int) -> list[tuple[list[str], list[str]]]:
+    """For each hit the texts of up to *n* chunks before it and after it, in the document's order."""
+    params = {
+        "collection_id": collection_id,
+        "documents": [hit.document_id for hit in hits],
+        "ordinals": [hit.ordinal for hit in hits],
+        "around": n,
+    }
+    found: list[tuple[list[str], list[str]]] = [([], []) for _ in hits]
+    for ord_, distance, text in session.fetch(load(PACKAGE, "around"), params):
+        found[ord_ - 1][distance > 0].append(text)
+    return found
 
 
 def ensure_vector_index(session: Session, collection_id: int, dimensions: int) -> bool:
