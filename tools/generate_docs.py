@@ -82,7 +82,7 @@ def walk() -> Iterator[tuple[str, click.Command]]:
             yield name, command
 
 
-SHARED = ("database", "home", "as_json", "debug")
+SHARED = ("database", "direct", "home", "as_json", "debug")
 
 
 def shared_options() -> list[str]:
@@ -145,7 +145,7 @@ def settings() -> str:
             unknown variable that begins with `LEASEHOLD_`, and a value of the wrong type are errors: exit code 2.
 
             In the file a key stands in its section, and a list is a list; in a variable a list has commas between its
-            parts. `database.url` and `home` may stand in the file like all others.
+            parts. `database.*` and `home` may stand in the file like all others.
 
             ```toml
             [chunk]
@@ -161,7 +161,22 @@ def settings() -> str:
         "| --- | --- | --- | --- |",
         cell_row("`home`", "`LEASEHOLD_HOME`", "the user's data folder", "Where our own server keeps its data."),
         cell_row(
-            "`database.url`", "`LEASEHOLD_DATABASE_URL`", "none: our own server", "The PostgreSQL database to use."
+            "`database.url`",
+            "`LEASEHOLD_DATABASE_URL`",
+            "none: our own server",
+            "The PostgreSQL database to use; a pooler's address will do.",
+        ),
+        cell_row(
+            "`database.direct_url`",
+            "`LEASEHOLD_DATABASE_DIRECT_URL`",
+            "derived for known poolers",
+            "The same database past its pooler: claims, heartbeats, LISTEN, migrations and bulk writes go there.",
+        ),
+        cell_row(
+            "`database.disable_direct`",
+            "`LEASEHOLD_DISABLE_DIRECT`",
+            "`False`",
+            "Everything takes the one address of `database.url`, for this process and all it starts.",
         ),
     ]
     for name, kind in SECTIONS.items():

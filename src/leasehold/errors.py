@@ -139,6 +139,13 @@ class DatabaseVersion(LeaseholdError):
     remedy = "Use PostgreSQL 15 to 18."
 
 
+class RouteMismatch(LeaseholdError):
+    """The direct address leads to another database than the pooled one."""
+
+    code, http_status, exit_code = "route_mismatch", 500, 2
+    remedy = "Correct database.direct_url, or leave it out."
+
+
 class SchemaBehind(LeaseholdError):
     """The database schema is older than this program."""
 

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.one_server
 
 @pytest.fixture(autouse=True)
 def children_can_import(monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(HERE))
+    monkeypatch.setenv("PYTHONPATH", f"{HERE}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
 
 
 class Story:

@@ -21,6 +21,7 @@ from leasehold.logs import set_up
 
 F = TypeVar("F", bound=Callable[..., Any])
 SCHEMA_VERSION = 1
+DIRECT = "database.direct_url"
 __all__ = [
     "UsageError",
     "by_reason",
@@ -37,9 +38,10 @@ __all__ = [
 
 
 def common(function: F) -> F:
-    """The options of every command: --database, --home, --json, --debug."""
+    """The options of every command: --database, --direct, --home, --json, --debug."""
     options = (
         click.option("--database", metavar="URL", help="PostgreSQL 15 to 18 to use instead of our own server."),
+        click.option("--direct", metavar="URL", help="The same database past its pooler [database.direct_url]."),
         click.option("--home", metavar="DIR", help="Where our own server keeps its data [LEASEHOLD_HOME]."),
         click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output."),
         click.option("--debug", is_flag=True, help="Log details, and show traces of unexpected errors."),
@@ -48,6 +50,7 @@ def common(function: F) -> F:
     @functools.wraps(function)
     def with_logging(*args: Any, **kwargs: Any) -> Any:
         level = logging.DEBUG if kwargs.pop("debug") else logging.WARNING
+        click.get_current_context().meta[DIRECT] = kwargs.pop("direct")
         set_up(level)
         return function(*args, **kwargs)
 
@@ -71,7 +74,9 @@ class PathThere(click.Path):
 
 def settings(database: str | None, home: str | None, **flags: Any) -> Settings:
     """All settings, with flags by their dotted names (chunk_size=… is given as **{"chunk.size": …})."""
-    return config.load({"database.url": database, "home": home, **flags})
+    context = click.get_current_context(silent=True)
+    direct = context.meta.get(DIRECT) if context is not None else None
+    return config.load({"database.url": database, "database.direct_url": direct, "home": home, **flags})
 
 
 def open_session(chosen: Settings, *, write: bool = False) -> Any:
@@ -90,7 +95,8 @@ def open_session(chosen: Settings, *, write: bool = False) -> Any:
                 remedy = "Run `leasehold ingest PATH` or `leasehold db migrate`."
                 raise SchemaBehind("The database has no schema of ours yet.", remedy=remedy)
             raise SchemaBehind()
-        migrate(session)
+        with Session(chosen.target, route="direct", application_name="leasehold migrate") as direct:
+            migrate(direct)
     return session
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from leasehold.db.target import Target
+from leasehold.db.target import DISABLE_DIRECT, Target
 from leasehold.errors import UsageError
 from leasehold.options import ChunkOptions, EmbedOptions, IngestOptions, LeaseOptions, SourceOptions
 
@@ -26,6 +26,7 @@ SECTIONS: dict[str, type] = {
     "source": SourceOptions,
     "ingest": IngestOptions,
 }
+DATABASE_KEYS = ("database.url", "database.direct_url", "database.disable_direct")
 PLAIN = {"LEASEHOLD_HOME", "LEASEHOLD_CONFIG", "LEASEHOLD_DATABASE_URL", "LEASEHOLD_DEBUG", "LEASEHOLD_FAULTS",
          "LEASEHOLD_PG_BIN"}  # fmt: skip
 """Variables that stand for themselves; those of tests begin with LEASEHOLD_TEST_ and are not looked at."""
@@ -34,6 +35,8 @@ PLAIN = {"LEASEHOLD_HOME", "LEASEHOLD_CONFIG", "LEASEHOLD_DATABASE_URL", "LEASEH
 @dataclass(frozen=True, slots=True)
 class Settings:
     database_url: str | None
+    direct_url: str | None
+    disable_direct: bool
     home: Path
     lease: LeaseOptions
     chunk: ChunkOptions
@@ -44,7 +47,9 @@ class Settings:
 
     @property
     def target(self) -> Target:
-        return Target(url=self.database_url) if self.database_url else Target(home=self.home)
+        if self.database_url is None:
+            return Target(home=self.home, direct_url=self.direct_url)
+        return Target(url=self.database_url, direct_url=self.direct_url, disable_direct=self.disable_direct)
 
 
 def load(flags: Mapping[str, Any] | None = None) -> Settings:
@@ -62,7 +67,7 @@ def load(flags: Mapping[str, Any] | None = None) -> Settings:
             raise UsageError(f"The value given for {name} is empty.", remedy="Leave the flag out, or give it a value.")
         if value is not None:
             given[name] = (value, "flag")
-    for name in ("home", "database.url"):
+    for name in ("home", "database.url", "database.direct_url"):
         if name in given:
             _convert(name, given[name], str)
     home = given.get("home", (None, "default"))
@@ -70,14 +75,22 @@ def load(flags: Mapping[str, Any] | None = None) -> Settings:
     origins = {name: origin for name, (_, origin) in given.items()}
     return Settings(
         database_url=given["database.url"][0] if "database.url" in given else None,
+        direct_url=given["database.direct_url"][0] if "database.direct_url" in given else None,
+        disable_direct="database.disable_direct" in given
+        and bool(_convert("database.disable_direct", given["database.disable_direct"], bool)),
         home=Path(home[0]).expanduser().absolute() if home[0] else _default_home(),
         origins=origins,
         **built,
     )
 
 
+def variable_of(key: str) -> str:
+    """The environment variable of a key. The kill switch has a shorter one: it is typed in a hurry."""
+    return DISABLE_DIRECT if key == "database.disable_direct" else f"LEASEHOLD_{key.replace('.', '_').upper()}"
+
+
 def known_keys() -> list[str]:
-    return ["home", "database.url"] + [f"{name}.{one.name}" for name, kind in SECTIONS.items() for one in fields(kind)]
+    return ["home", *DATABASE_KEYS] + [f"{name}.{one.name}" for name, kind in SECTIONS.items() for one in fields(kind)]
 
 
 def _default_home() -> Path:
@@ -112,7 +125,7 @@ def _take_file(body: Mapping[str, Any], file: str, given: dict[str, tuple[Any, s
 
 
 def _take_environment(given: dict[str, tuple[Any, str]]) -> None:
-    variables = {f"LEASEHOLD_{name.replace('.', '_').upper()}": name for name in known_keys()}
+    variables = {variable_of(name): name for name in known_keys()}
     for variable, value in os.environ.items():
         if not variable.startswith("LEASEHOLD_") or variable.startswith("LEASEHOLD_TEST_"):
             continue

@@ -25,6 +25,8 @@ def show(database: str | None, home: str | None, as_json: bool) -> int:
     rows = [
         ("home", str(chosen.home), chosen.origins.get("home", "default")),
         ("database.url", redact(chosen.database_url or ""), chosen.origins.get("database.url", "default")),
+        ("database.direct_url", redact(chosen.direct_url or ""), chosen.origins.get("database.direct_url", "default")),
+        ("database.disable_direct", chosen.disable_direct, chosen.origins.get("database.disable_direct", "default")),
     ]
     for name in SECTIONS:
         section = getattr(chosen, name)

@@ -102,7 +102,7 @@ def migrate(as_sql: bool, database: str | None, home: str | None, as_json: bool)
         say(migrations.script())
         return 0
     chosen = common.settings(database, home)
-    with Session(chosen.target, application_name="leasehold migrate") as session:
+    with Session(chosen.target, route="direct", application_name="leasehold migrate") as session:
         done = migrations.migrate(session)
     say_or_emit(as_json, f"applied {', '.join(done)}" if done else "nothing to do", applied=done)
     return 0
@@ -113,6 +113,7 @@ def migrate(as_sql: bool, database: str | None, home: str | None, as_json: bool)
 def shell(database: str | None, home: str | None, as_json: bool) -> int:
     """Open psql on the database, with our schema on its path."""
     from leasehold.db.binaries import find_binaries
+    from leasehold.db.routes import without_password
 
     chosen = common.settings(database, home)
     own = find_binaries().bin_dir / "psql" if chosen.target.embedded else None
@@ -123,7 +124,10 @@ def shell(database: str | None, home: str | None, as_json: bool) -> int:
         raise UsageError("`db shell` has no JSON form.", remedy="Leave --json out.")
     url = chosen.target.conninfo()
     os.environ["PGOPTIONS"] = f"{os.environ.get('PGOPTIONS', '')} -c search_path=leasehold,public".strip()
-    os.execv(psql, [psql, url])
+    address, password = without_password(url)
+    if password:  # a command line can be read by everybody on the machine
+        os.environ["PGPASSWORD"] = password
+    os.execv(psql, [psql, address])
 
 
 def own_server(database: str | None, home: str | None, verb: str) -> Any:

@@ -33,6 +33,7 @@ class Line(Session):
     `busy_since_s` is the monotonic time since which a call is under way; 0.0: none is.
     """
 
+    statement_timeout = "120s"
     busy_since_s = 0.0
 
     def run(self, work: Callable[[Connection], T]) -> T:
@@ -42,6 +43,10 @@ class Line(Session):
                 return super().run(work)
             finally:
                 self.busy_since_s = 0.0
+
+    def _limit(self, connection: Connection) -> None:
+        super()._limit(connection)
+        connection.execute(load("leasehold.db", "statement_limit"))
 
     def give_up(self) -> None:
         """End the call under way from another thread: it fails as if the connection had broken."""
@@ -63,10 +68,7 @@ class Line(Session):
             cut(self._connection)
 
     def _connect(self) -> Connection:
-        fresh = self._connection is None or self._connection.closed
         connection = super()._connect()
-        if fresh:
-            connection.execute(load("leasehold.db", "line_limits"))
         if self._closed:
             self._drop()
             raise DatabaseUnavailable("This session has been closed.", target=self.target.described())

@@ -9,7 +9,12 @@ and a claim never leaves its holder's row locked while this process is stopped, 
 itself: the heartbeat of the same holder, sent by another process, would wait for that lock until the lease is gone.
 
 Retries last longer than a pooler's breaker (12 s), with decorrelated jitter; `patience_s` sets it. A session that finds
-itself on a read-only server (25006: a failover left it behind) drops the connection and asks for the address again.
+itself on a read-only server (25006: a failover left it behind) drops the connection, tells the others of its target to
+do the same, and asks for the address again.
+
+Each session takes one of the two `routes`. Where its server session is given to others between transactions, nothing is
+left in it: no prepared statement, no setting beyond the transaction's end. A connection may go over to a better route
+between two transactions, never within one.
 
 Not here: pooling of many sessions; what the statements mean.
 """
@@ -17,6 +22,7 @@ Not here: pooling of many sessions; what the statements mean.
 from __future__ import annotations
 
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -26,8 +32,10 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg import errors as pg
 
+from leasehold.db import routes
+from leasehold.db.probing import first_line
 from leasehold.db.statements import load
-from leasehold.db.target import Target, redact
+from leasehold.db.target import Target
 from leasehold.errors import (
     DatabaseUnavailable,
     DatabaseVersion,
@@ -42,13 +50,25 @@ from leasehold.errors import (
 )
 
 T = TypeVar("T")
-Connection = psycopg.Connection[tuple[Any, ...]]
 Fault = Callable[[str, str], None]
 
 fault: Fault | None = None
 """Set by tests (leasehold.testing.faults): called as fault(moment, statement) before and after each round trip."""
 
-TRY_AGAIN = (psycopg.OperationalError, psycopg.InterfaceError, pg.SerializationFailure, pg.DeadlockDetected)
+TRY_AGAIN = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    pg.SerializationFailure,
+    pg.DeadlockDetected,
+    pg.IdleInTransactionSessionTimeout,
+)
+POOLER_LIMITS = re.compile(
+    r"(?i)max clients|maxclients|emaxconn|unable to check out|check_?out timeout|no more connections allowed"
+    r"|too many (clients|connections)|query_wait_timeout|server_login_retry|could not get connection from the pool"
+)
+"""A pooler whose places are all taken, in the words of those that say so under a SQLSTATE of no use (XX000, 08P01)."""
+POOLER_TIMED_OUT = re.compile(r"(?i)\bquery[_ ]timeout\b")
+"""A pooler that ended a statement for its length: as final as the server's own statement timeout."""
 NEVER_AGAIN = (
     pg.QueryCanceled,
     pg.LockNotAvailable,
@@ -64,20 +84,40 @@ NEVER_AGAIN = (
 )
 
 
+class Connection(psycopg.Connection[tuple[Any, ...]]):
+    """A connection that knows whether its server session is given to others between two transactions."""
+
+    shared = False
+
+
 class Session:
-    """One connection on the direct route. Not for several threads at once; a lock makes a mistake wait, not break.
+    """One connection on one route. Not for several threads at once; a lock makes a mistake wait, not break.
 
     Args:
+        route: "direct" for claims, heartbeats, migrations, bulk COPY and transactions that stand open for long.
         application_name: shown in pg_stat_activity; names the process and its duty.
         patience_s: how long connection failures are tried again before DatabaseUnavailable is raised.
     """
 
-    def __init__(self, target: Target, *, application_name: str = "leasehold", patience_s: float = 12.0) -> None:
+    statement_timeout: str | None = None
+    """Of its own sessions; None leaves the server's."""
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        route: routes.Name = "pooled",
+        application_name: str = "leasehold",
+        patience_s: float = 12.0,
+    ) -> None:
         self.target = target
         self.application_name = application_name
         self.patience_s = patience_s
         self.reconnects = 0
         self.connected_at_s = 0.0
+        self._route: routes.Name = route
+        self._routes = routes.of(target)
+        self._generation = 0
         self._connection: Connection | None = None
         self._lock = threading.RLock()
         self._bare = False
@@ -110,6 +150,8 @@ class Session:
             try:
                 connection = self._connect()
                 with nullcontext() if self._bare else connection.transaction():
+                    if connection.shared and not self._bare:
+                        self._limit(connection)
                     answer = work(connection)
                     if fault is not None:
                         fault("before commit", "commit")
@@ -118,18 +160,25 @@ class Session:
                 return answer
             except pg.ReadOnlySqlTransaction as error:
                 self._drop()
+                self._routes.left()
                 failure: Exception = error
             except NEVER_AGAIN as error:
                 raise translate(error) from error
             except TRY_AGAIN as error:
+                if POOLER_TIMED_OUT.search(str(error)):
+                    self._drop()
+                    raise translate(error) from error
                 if not isinstance(error, (pg.SerializationFailure, pg.DeadlockDetected)):
                     self._drop()
                 failure = error
             except psycopg.Error as error:
-                raise translate(error) from error
+                if not POOLER_LIMITS.search(str(error)):
+                    raise translate(error) from error
+                self._drop()
+                failure = error
             if self._closed or time.monotonic() + pause_s > give_up_at:
                 raise DatabaseUnavailable(
-                    f"The database cannot be reached: {_first_line(failure)}", target=self.target.described()
+                    f"The database cannot be reached: {first_line(failure)}", target=self.target.described()
                 ) from failure
             time.sleep(pause_s)
             pause_s = min(1.0, random.uniform(0.02, pause_s * 3))
@@ -143,15 +192,27 @@ class Session:
 
     def _connect(self) -> Connection:
         if self._connection is not None and not self._connection.closed:
-            return self._connection
+            if self._generation == self._routes.generation or self._connection.info.transaction_status:
+                return self._connection
+            self._drop()
         if self._closed:
             raise DatabaseUnavailable("This session has been closed.", target=self.target.described())
         if self.connected_at_s:
             self.reconnects += 1
-        connection = connect(self.target, application_name=self.application_name)
+        self._generation = self._routes.generation
+        connection = connect(
+            self.target,
+            route=self._route,
+            application_name=self.application_name,
+            statement_timeout=self.statement_timeout,
+        )
         self._connection = connection
         self.connected_at_s = time.monotonic()
         return connection
+
+    def _limit(self, connection: Connection) -> None:
+        """The bounds that a session of its own would have, for this transaction alone."""
+        connection.execute(load("leasehold.db", "transaction_limits"))
 
     def _drop(self) -> None:
         if self._connection is not None:
@@ -170,36 +231,71 @@ class Session:
         self.close()
 
 
-def connect(target: Target, *, application_name: str, autocommit: bool = True) -> Connection:
+def connect(
+    target: Target,
+    *,
+    application_name: str,
+    route: routes.Name = "pooled",
+    autocommit: bool = True,
+    statement_timeout: str | None = None,
+) -> Connection:
     """One new connection; keepalives notice a dead network within about 15 s.
 
     Raises:
         DatabaseVersion: the server is older than 15.
-        psycopg.OperationalError: it cannot be reached.
+        RouteMismatch: database.direct_url leads to another database.
+        psycopg.OperationalError: it cannot be reached, or is not to be written to and the route is the direct one.
     """
-    try:
-        connection = psycopg.connect(
-            target.conninfo(),
-            autocommit=autocommit,
-            application_name=application_name,
-            connect_timeout=5,
-            keepalives_idle=5,
-            keepalives_interval=3,
-            keepalives_count=3,
-            tcp_user_timeout=15_000,
-        )
-    except psycopg.ProgrammingError as error:
-        raise UsageError(
-            f"The database address cannot be understood: {_first_line(error)}",
-            remedy="Write it as postgresql://USER@HOST:PORT/DATABASE.",
-        ) from error
+    known = routes.of(target)
+    way = known.route(route)
+    connection = known.door(route).through(lambda: _open(target, way, application_name, autocommit))
     if connection.info.server_version < 150000:
         version = connection.info.server_version // 10000
         connection.close()
         raise DatabaseVersion(f"The database server is PostgreSQL {version}.", target=target.described())
-    with connection.transaction():
-        connection.execute(load("leasehold.db", "session_limits"))
+    try:
+        _greet(connection, way, statement_timeout)
+    except BaseException:
+        connection.close()
+        raise
     return connection
+
+
+def _open(target: Target, way: routes.Route, application_name: str, autocommit: bool) -> Connection:
+    conninfo = way.conninfo if way.conninfo is not None else target.conninfo()
+    return Connection.connect(
+        conninfo,
+        autocommit=autocommit,
+        prepare_threshold=None if way.shared else 5,
+        application_name=application_name,
+        connect_timeout=5,
+        keepalives_idle=5,
+        keepalives_interval=3,
+        keepalives_count=3,
+        tcp_user_timeout=15_000,
+        **_to_a_primary(conninfo),
+    )
+
+
+def _to_a_primary(conninfo: str) -> dict[str, Any]:
+    """Among several hosts the one that takes writes, unless the address says otherwise: after a failover the first of
+    the list may be the one that was left."""
+    given = routes.parts(conninfo)
+    several = "," in given.get("host", given.get("hostaddr", ""))
+    return {"target_session_attrs": "read-write"} if several and "target_session_attrs" not in given else {}
+
+
+def _greet(connection: Connection, way: routes.Route, statement_timeout: str | None) -> None:
+    """Find out who answers, and set the bounds of its transactions where nobody else gets the session later."""
+    known = (way.shared, connection.info.backend_pid, statement_timeout)
+    pid, read_only, _, _ = connection.execute(load("leasehold.db", "greeting"), known).fetchall()[0]
+    if not connection.autocommit:
+        connection.commit()
+    connection.shared = pid != connection.info.backend_pid if way.shared is None else way.shared
+    if connection.shared:
+        connection.prepare_threshold = None
+    if read_only and way.name == "direct":
+        raise pg.ReadOnlySqlTransaction("the server is read-only: a standby, or a failover is under way")
 
 
 def execute(
@@ -242,13 +338,9 @@ def translate(error: psycopg.Error) -> Exception:
         remedy = None
         if "for database" in str(error):
             remedy = "Let its owner run: grant create on database NAME to ROLE; or use the owner's role."
-        return PermissionDenied(f"The database role lacks a right: {_first_line(error)}", remedy=remedy)
+        return PermissionDenied(f"The database role lacks a right: {first_line(error)}", remedy=remedy)
     if isinstance(error, pg.DiskFull):
-        return DiskFull(f"The database server's disk is full: {_first_line(error)}")
+        return DiskFull(f"The database server's disk is full: {first_line(error)}")
     if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
-        return DatabaseUnavailable(f"The database cannot be reached: {_first_line(error)}")
+        return DatabaseUnavailable(f"The database cannot be reached: {first_line(error)}")
     return error
-
-
-def _first_line(error: BaseException) -> str:
-    return redact(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__)

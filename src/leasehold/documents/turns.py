@@ -1,9 +1,10 @@
 """Turns: one process at a time applies a source, or builds an index; the others do something else and ask again.
 
 A turn is a transaction that holds an advisory lock and nothing more, not even a snapshot. When its process dies the
-server ends it, so there is nothing to clean up, and it passes a pooler in transaction mode. Losing the connection loses
-the turn: what is done in a turn must stay right without it (rows are locked by who writes them), so a turn saves work
-and settles who may say that a group has got all its runs.
+server ends it, so there is nothing to clean up. It takes the direct route, for behind a pooler it would keep a place
+from everybody else for as long as it stands; it works there too. Losing the connection loses the turn: what is done in
+a turn must stay right without it (rows are locked by who writes them), so a turn saves work and settles who may say
+that a group has got all its runs.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def turn(target: Target, name: str) -> Iterator[bool]:
     Raises:
         DatabaseUnavailable: no connection could be made.
     """
-    with Session(target, application_name="leasehold turn", patience_s=60.0) as session:
+    with Session(target, route="direct", application_name="leasehold turn", patience_s=60.0) as session:
         session.run(lambda connection: None)
         connection = session.connection
         connection.autocommit = False

@@ -132,8 +132,10 @@ def ensure_vector_index(session: Session, collection_id: int, dimensions: int) -
     if not session.fetch(load(PACKAGE, "is_large"), (collection_id, EXACT_MAX))[0][0]:
         return False
     names = {"collection_id": int(collection_id), "dimensions": int(dimensions)}
+    connection = session.connection
     for name in ("vector_index_memory", "drop_vector_index", "create_vector_index"):  # not inside a transaction
-        session.connection.execute(load(PACKAGE, name).format(**names).encode())
+        if name != "vector_index_memory" or not connection.shared:  # behind a pooler it would be left to strangers
+            connection.execute(load(PACKAGE, name).format(**names).encode())
     return True
 
 

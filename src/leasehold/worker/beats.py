@@ -99,8 +99,12 @@ class Beats:
         self._on_beat = on_beat
         self._stopping = threading.Event()
         self._hurry = threading.Event()
-        self._beat_line = Line(target, application_name="leasehold heartbeat", patience_s=lease.heartbeat_s)
-        self._duty_line = Line(target, application_name="leasehold duties", patience_s=lease.heartbeat_s)
+        self._beat_line = Line(
+            target, route="direct", application_name="leasehold heartbeat", patience_s=lease.heartbeat_s
+        )
+        self._duty_line = Line(
+            target, route="direct", application_name="leasehold duties", patience_s=lease.heartbeat_s
+        )
         self._bounds = ((self._beat_line, lease.heartbeat_s), (self._duty_line, max(HANGS_S, lease.heartbeat_s)))
         self.duties = Duties(self._duty_line, lease)
         self.confirmed_s = time.monotonic()

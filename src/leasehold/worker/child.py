@@ -19,9 +19,9 @@ import os
 import signal
 import sys
 import threading
-from pathlib import Path
 from typing import Any
 
+from leasehold.db import routes
 from leasehold.db.target import Target
 from leasehold.errors import HolderGone
 from leasehold.logs import set_up
@@ -65,7 +65,8 @@ def main() -> None:
 
 
 async def _work(settings: dict[str, Any]) -> int:
-    target = Target(url=settings["url"], home=Path(settings["home"]) if settings["home"] else None)
+    target = Target.from_dict(settings["target"])
+    routes.of(target).adopt(settings["routes"])
     config = WorkerConfig(
         database=target,
         kinds=build_kinds(settings["kinds"], target, settings["kind_options"]),

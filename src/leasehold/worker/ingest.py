@@ -381,7 +381,9 @@ class Ingest:
             if mine:
                 elapsed_s = time.monotonic() - self._began
                 self._on_progress(Progress("index", elapsed_s, 0, 0, 0, {}, 0))
-                searching.ensure_vector_index(self._session, collection.collection_id, collection.parameters.dimensions)
+                width = collection.parameters.dimensions
+                with Session(self.config.target, route="direct", application_name="leasehold index") as direct:
+                    searching.ensure_vector_index(direct, collection.collection_id, width)
 
     def _close(self) -> None:
         report, session = self.report, self._session

@@ -28,6 +28,7 @@ from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from typing import Any
 
+from leasehold.db import routes
 from leasehold.db.line import AWAY, Line
 from leasehold.db.target import Target
 from leasehold.kernel import groups, holders
@@ -108,7 +109,7 @@ class Keeper:
         self._ticked_s = 0.0
         self._judge_from_s = 0.0
         self._stood_down: list[Future[None]] = []
-        self._line = Line(config.target, application_name="leasehold keeper")
+        self._line = Line(config.target, route="direct", application_name="leasehold keeper")
         self._desk = Threads(1, "leasehold-desk")
         self._burials: list[Future[None]] = []
         self._beats = Beats(config.target, config.lease, self.holder_ids, self._beaten)
@@ -232,8 +233,8 @@ class Keeper:
         child.kept_s = sent_s
         child.holder_id = holder_id  # only now: the watch judges by kept_s as soon as there is a holder
         child.say(
-            url=config.target.url,
-            home=str(config.target.home) if config.target.home else None,
+            target=config.target.as_dict(),
+            routes=routes.of(config.target).handed_down(),
             kinds=config.kinds,
             kind_options=config.kind_options,
             consumers=dict(config.consumers),

@@ -70,7 +70,7 @@ class Listener:
         while not self._stopping.is_set():
             pause_s = 1.0
             try:
-                with connect(self._target, application_name="leasehold listener") as connection:
+                with connect(self._target, route="direct", application_name="leasehold listener") as connection:
                     self._connection = connection
                     self._listen(connection)
             except _Deaf:
@@ -87,6 +87,8 @@ class Listener:
             self._stopping.wait(pause_s)
 
     def _listen(self, connection: Connection) -> None:
+        if connection.shared:  # a pooler's: LISTEN would be left to a stranger, and nothing would arrive here
+            raise _Deaf
         execute(connection, load("leasehold.kernel", "listen_ready"))
         self._wake()  # whatever was announced while nobody listened
         name = f"echo {uuid.uuid4().hex}"

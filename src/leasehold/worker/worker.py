@@ -147,7 +147,7 @@ class Worker:
     def _make(self) -> None:
         config, target = self.config, self.config.target
         self._loop = asyncio.get_running_loop()
-        self._claims = Line(target, application_name="leasehold claims")
+        self._claims = Line(target, route="direct", application_name="leasehold claims")
         self._finishes = Line(target, application_name="leasehold finishes")
         self._claim_thread, self._finish_thread = Threads(1, "leasehold-claims"), Threads(1, "leasehold-finishes")
         slots = sum(config.consumers.values())
@@ -250,7 +250,7 @@ class Worker:
 
     async def _leave(self) -> None:
         """Give everything back; without the database the reaper does it one TTL later."""
-        line = Line(self.config.target, application_name="leasehold leaves", patience_s=LEAVE_S / 2)
+        line = Line(self.config.target, route="direct", application_name="leasehold leaves", patience_s=LEAVE_S / 2)
         thread = Threads(1, "leasehold-leaves")
         try:
             async with asyncio.timeout(LEAVE_S):
