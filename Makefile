@@ -38,7 +38,7 @@ bench: $(STAMP)  ## Measure, and print a table (several minutes)
 	@LEASEHOLD_HOME=$(CURDIR)/.bench $(BIN)/python bench/run.py
 
 soak: $(STAMP) servers  ## The slow suites: thousands of schedules, long faults
-	@LEASEHOLD_TEST_SERVERS=$(SERVERS) LEASEHOLD_TEST_SOAK=1 $(BIN)/python -m pytest --timeout 3600 tests/simulation tests/property tests/acceptance $(PYTEST_FLAGS)
+	@LEASEHOLD_TEST_SERVERS=$(SERVERS) LEASEHOLD_TEST_SOAK=1 $(BIN)/python -m pytest --timeout 3600 tests/simulation tests/property tests/acceptance tests/integration $(PYTEST_FLAGS)
 
 docs: $(STAMP)  ## Write the generated pages of docs/ anew
 	@$(BIN)/python tools/generate_docs.py

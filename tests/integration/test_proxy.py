@@ -107,8 +107,8 @@ def test_what_was_stalled_arrives_when_it_is_healed(proxy, through, session):
 def test_latency_and_bandwidth_are_added_to_every_round_trip(proxy, through):
     proxy.latency_s = 0.05
     began = time.monotonic()
-    through.fetch("select 1")  # begin, the statement, commit
-    assert time.monotonic() - began >= 0.3
+    through.fetch("select 1")
+    assert time.monotonic() - began >= 0.1
     proxy.heal()
     proxy.bytes_per_s = 200_000
     began = time.monotonic()

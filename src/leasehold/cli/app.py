@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "worker": ("leasehold.cli.worker:worker", "Work on whatever is queued, on this or another machine."),
     "demo": ("leasehold.cli.demo:demo", "Watch it all happen on real files, a killed worker included."),
     "readers": ("leasehold.cli.readers:readers", "Which files can be read, by what, and what is missing for the rest."),
+    "chaos": ("leasehold.cli.chaos:chaos", "Do not believe us: kill, stop and cut off workers, and count."),
     "claims": ("leasehold.cli.claims:claims", "Share the rows of your own table among workers, in SQL alone."),
     "db": ("leasehold.cli.db:db", "The database: up, down, status, migrate, shell."),
     "config": ("leasehold.cli.config_command:config", "Show the settings and where each comes from."),

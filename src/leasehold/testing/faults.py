@@ -7,6 +7,7 @@ session then really closes the connection, so the server sees it go. Kinds:
     drop_answers  the statement has run, the answer is lost, and so is the transaction
     drop_replies  the transaction has *committed*, and the reply is lost: the caller sends the verb again
     40001, 40P01  serialization failure, deadlock: the server rolled the transaction back
+    55P03         a lock could not be had in time; the statement is not tried again, the work is
     57P01         the server shuts down
 
 A statement that is sent alone is its own transaction, so what happens after it finds it committed, whatever the kind.
@@ -36,6 +37,7 @@ KINDS: dict[str, tuple[str, Callable[[], psycopg.Error]]] = {
     "drop_replies": ("after commit", lambda: psycopg.OperationalError("fault: committed, and the reply is lost")),
     "40001": ("before", lambda: pg.SerializationFailure("fault: could not serialize access")),
     "40P01": ("after", lambda: pg.DeadlockDetected("fault: deadlock detected")),
+    "55P03": ("before", lambda: pg.LockNotAvailable("fault: canceling statement due to lock timeout")),
     "57P01": ("after", lambda: pg.AdminShutdown("fault: terminating connection due to administrator command")),
 }
 

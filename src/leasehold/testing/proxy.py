@@ -100,7 +100,7 @@ class Proxy:
 
     def close(self) -> None:
         if self._loop.is_running():
-            self._do(self._deafen())
+            self._do(self._end())
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(5.0)
             self._loop.close()
@@ -128,6 +128,13 @@ class Proxy:
             wire.close()
         await self._reset(list(self._pairs))
 
+    async def _end(self) -> None:
+        await self._deafen()
+        serving = asyncio.all_tasks(self._loop) - {asyncio.current_task(self._loop)}
+        for task in serving:
+            task.cancel()
+        await asyncio.gather(*serving, return_exceptions=True)
+
     async def _reset(self, pairs: list[_Pair]) -> int:
         for pair in pairs:
             pair.reset()
@@ -154,8 +161,8 @@ class Proxy:
             for pump in pumps:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
-        except (OSError, EOFError):
-            pass  # the server is away: the client sees its connection end, as it would without us
+        except (OSError, EOFError, asyncio.CancelledError):
+            pass  # the server is away, or we end: the client sees its connection end, as it would without us
         finally:
             self._pairs.discard(pair)
             for end in pair.ends:

@@ -42,7 +42,7 @@ def build_kinds(factory: str, target: Target, options: dict[str, Any]) -> list[K
 
 def main() -> None:
     """Entry of `python -m leasehold.worker.child`; started by a keeper only."""
-    _die_with_parent(int(sys.argv[1]))
+    die_with_parent(int(sys.argv[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C reaches the whole group; the keeper decides
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     line = sys.stdin.readline()
@@ -106,7 +106,8 @@ def _hear(worker: Worker, loop: asyncio.AbstractEventLoop, stop: asyncio.Event, 
     os._exit(EXIT_HOLDER_GONE)
 
 
-def _die_with_parent(keeper_pid: int) -> None:
+def die_with_parent(keeper_pid: int) -> None:
+    """End this process as soon as its parent, *keeper_pid*, has ended; at once if it has already."""
     if sys.platform == "linux":
         pr_set_pdeathsig = 1
         with contextlib.suppress(OSError, AttributeError):

@@ -1,0 +1,328 @@
+"""The lab: set up, hurt, settle, count, clean up.
+
+A run is over when everything that was submitted has ended; while the attacks go on more is submitted, as long as there
+is time. Then the books are opened: nothing the workers said is asked, only what stands in the database.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from leasehold.chaos import workload
+from leasehold.chaos.attacks import Attacks
+from leasehold.chaos.hosts import Host, command_host, worker_host
+from leasehold.chaos.options import ChaosOptions
+from leasehold.chaos.server import Server
+from leasehold.db.session import Session
+from leasehold.db.statements import load
+from leasehold.db.target import Target
+from leasehold.documents import proof as proving
+from leasehold.errors import LeaseholdError
+from leasehold.kernel import checks, groups
+from leasehold.testing.proxy import Proxy
+
+PACKAGE = "leasehold.chaos"
+TICK_S = 0.05
+SAY_EVERY_S = 2.0
+OPEN_GROUPS = 4
+SHOWN = 20
+LAST_WORDS_S = 1.0
+COLLECTION = "default"
+
+
+@dataclass(slots=True)
+class Check:
+    """One thing that had to hold. `found` says what broke it."""
+
+    name: str
+    held: bool
+    detail: str
+    found: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Report:
+    """How a run of the lab ended. `interrupted`: nothing was judged."""
+
+    seed: int
+    server: str = ""
+    elapsed_s: float = 0.0
+    runs: int = 0
+    effects: int = 0
+    attacks: dict[str, int] = field(default_factory=dict)
+    refused: dict[str, int] = field(default_factory=dict)
+    checks: list[Check] = field(default_factory=list)
+    digest: str = ""
+    undisturbed: str = ""
+    interrupted: bool = False
+
+    @property
+    def held(self) -> bool:
+        return bool(self.checks) and all(check.held for check in self.checks)
+
+    @property
+    def broken(self) -> list[str]:
+        """The names of what did not hold."""
+        return [check.name for check in self.checks if not check.held]
+
+
+class Lab:
+    """One run. `interrupt` may be called from a signal handler; what the lab has made is gone when `run` returns.
+
+    Args:
+        say: told each attack and, now and then, how far the work is.
+        prepare: called with a session on the lab's new database before anything is submitted.
+    """
+
+    def __init__(
+        self,
+        options: ChaosOptions,
+        say: Callable[[str], None] | None = None,
+        prepare: Callable[[Session], object] | None = None,
+    ) -> None:
+        self.options = options
+        self.report = Report(options.seed)
+        self._say = say or (lambda text: None)
+        self._prepare = prepare or (lambda session: None)
+        self._interrupted = threading.Event()
+        self._hosts: list[Host] = []
+        self._submitted: list[tuple[str, int, int]] = []
+        self._said_at_s = 0.0
+
+    def interrupt(self) -> None:
+        """Stop as soon as possible, and clean up."""
+        self._interrupted.set()
+
+    def run(self) -> Report:
+        began = time.monotonic()
+        server = Server(self.options.database)
+        try:
+            self._server = server
+            self.report.server = f"PostgreSQL {server.version}, " + ("its own" if server.own else "a given one")
+            self._run()
+        finally:
+            for host in self._hosts:
+                host.end_now()
+            server.close()
+            self.report.elapsed_s = time.monotonic() - began
+        return self.report
+
+    def _run(self) -> None:
+        url = self._server.database()
+        with Session(Target(url=url), application_name="leasehold chaos", patience_s=60.0) as session:
+            self._session = session
+            workload.prepare(session)
+            self._prepare(session)
+            if self.options.corpus is not None:
+                self._undisturbed()
+            self._attack(url)
+            self.report.interrupted = self._interrupted.is_set()
+            if not self.report.interrupted:
+                self._judge()
+
+    # -- the noise ----------------------------------------------------------------------------------------------------
+
+    def _attack(self, url: str) -> None:
+        proxy = Proxy(url) if self.options.through_proxy else None
+        try:
+            if proxy is not None:
+                proxy.latency_s = self.options.slow_db_s
+                proxy.drop_notifies = self.options.drop_notifies
+            self._start_hosts(proxy.url if proxy is not None else url)
+            attacks = Attacks(self.options, self._hosts, self._server, proxy, self._say, self._holding)
+            self._noise(attacks)
+            attacks.end()
+            self._settle()
+            for host in self._hosts:
+                host.end()
+            self.report.attacks = dict(attacks.done)
+            if proxy is not None and proxy.lost_notifies:
+                self.report.attacks["notifications dropped"] = proxy.lost_notifies
+        finally:
+            for host in self._hosts:
+                host.end_now()
+            if proxy is not None:
+                proxy.close()
+
+    def _start_hosts(self, url: str) -> None:
+        options, folder = self.options, self._server.folder
+        if options.corpus is not None:
+            arguments = ["ingest", str(options.corpus), "--json", "--processes", "1"]
+            self._hosts.append(command_host("ingest", arguments, url, options.ttl_s, options.faults, folder / "ingest"))
+        for number in range(len(self._hosts), options.workers):
+            name = f"host {number + 1}"
+            log = folder / f"host{number + 1}"
+            if options.corpus is None:
+                host = worker_host(name, url, options.ttl_s, options.faults, log)
+            else:
+                arguments = ["worker", "--processes", "1"]
+                host = command_host(name, arguments, url, options.ttl_s, options.faults, log)
+            self._hosts.append(host)
+        for host in self._hosts:
+            host.start()
+
+    def _noise(self, attacks: Attacks) -> None:
+        until_s = time.monotonic() + self.options.for_s
+        while time.monotonic() < until_s and not self._interrupted.wait(TICK_S):
+            attacks.tick()
+            self._restart_hosts()
+            if self._finished(submitting=True):
+                return
+
+    def _settle(self) -> None:
+        """Work off what is left; at least for a moment, so that whoever was stopped can say what it has to say."""
+        self._say("the noise is over; what is left is worked off")
+        began = time.monotonic()
+        while time.monotonic() < began + self.options.settle_s and not self._interrupted.wait(TICK_S):
+            self._restart_hosts()
+            if self._finished(submitting=False) and time.monotonic() > began + LAST_WORDS_S:
+                return
+
+    def _restart_hosts(self) -> None:
+        for host in self._hosts:
+            if not host.alive and not host.stopped and not self._job_done(host):
+                if host.code != -signal.SIGKILL:
+                    self._say(f"{host.name} ended with {host.code} and is started again: {host.last_words}")
+                host.start()
+
+    def _job_done(self, host: Host) -> bool:
+        """An ingest that has said how it ended; one that was killed or lost its database is run again."""
+        return self.options.corpus is not None and host is self._hosts[0] and host.code in (0, 1) and bool(
+            _outcome(host) in ("complete", "failed"))  # fmt: skip
+
+    def _finished(self, *, submitting: bool) -> bool:
+        now = time.monotonic()
+        if self.options.corpus is not None:
+            self._tell(now)
+            return self._job_done(self._hosts[0])
+        ended, added, _, open_groups = self._look()
+        self._tell(now)
+        if submitting and open_groups < OPEN_GROUPS and self._more():
+            return False
+        wanted = self.options.runs
+        all_submitted = not submitting or (wanted is not None and self.report.runs >= wanted)
+        return bool(all_submitted and open_groups == 0 and ended == added)
+
+    def _more(self) -> bool:
+        """Submit a group, if there is one to submit."""
+        first, wanted = self.report.runs, self.options.runs
+        count = self.options.group_runs if wanted is None else min(self.options.group_runs, wanted - first)
+        if count <= 0:
+            return False
+        number = len(self._submitted)
+        name = workload.workflow_of(number)
+        workload.submit(self._session, f"chaos {self.options.seed} {number}", name, first, count)
+        self._submitted.append((name, first, count))
+        self.report.runs += count
+        return True
+
+    def _look(self) -> tuple[int, int, int, int]:
+        row = self._session.fetch(load(PACKAGE, "progress"))[0]
+        return int(row[0]), int(row[1]), int(row[2]), int(row[3])
+
+    def _holding(self, pids: Sequence[int]) -> int:
+        return int(self._session.fetch(load(PACKAGE, "held_by"), (list(pids),))[0][0])
+
+    def _tell(self, now: float) -> None:
+        if now - self._said_at_s >= SAY_EVERY_S:
+            self._said_at_s = now
+            ended, added, leased, _ = self._look()
+            self._say(f"{ended:,} of {added:,} runs ended, {leased:,} steps leased")
+
+    # -- the books ----------------------------------------------------------------------------------------------------
+
+    def _undisturbed(self) -> None:
+        """The same folder, ingested in peace, on a database of its own."""
+        url = self._server.database()
+        log = self._server.folder / "undisturbed"
+        arguments = ["ingest", str(self.options.corpus), "--json"]
+        host = command_host("undisturbed", arguments, url, 30.0, "", log)
+        self._hosts.append(host)
+        host.start()
+        self._say("first, in peace: what the folder comes to")
+        while host.alive and not self._interrupted.wait(TICK_S):
+            pass
+        self._hosts.remove(host)
+        host.end_now()
+        if self._interrupted.is_set():
+            return
+        if _outcome(host) not in ("complete", "failed"):
+            end = (log.read_text("utf-8", "replace").strip() or host.output.strip()).splitlines()[-1:]
+            raise LeaseholdError(f"The folder cannot be ingested even undisturbed: {' '.join(end)}",
+                                 remedy="Run `leasehold ingest` on it first.")  # fmt: skip
+        with Session(Target(url=url), application_name="leasehold chaos") as session:
+            self.report.undisturbed = proving.digest(session, COLLECTION)
+
+    def _judge(self) -> None:
+        report, session = self.report, self._session
+        for group_id in groups.open_ids(session):
+            groups.fold(session, group_id)
+        ended, added, leased, open_groups = self._look()
+        report.runs = added
+        report.refused = checks.refusals(session)
+        self._check("everything has ended", ended == added and leased == 0 and open_groups == 0,
+                    f"{ended:,} of {added:,} runs, {open_groups} groups open, {leased} steps leased")  # fmt: skip
+        broken = [f"{rule}: {found}" for rule, found in checks.violations(session)]
+        self._check("the invariants", not broken, "of the kernel, as SQL over every row", broken)
+        if self.options.corpus is None:
+            self._judge_effects()
+        else:
+            self._judge_corpus()
+
+    def _judge_effects(self) -> None:
+        report, session = self.report, self._session
+        unbalanced = session.fetch(load(PACKAGE, "effects_unbalanced"))
+        rows = [(int(n), int(ix), str(value)) for n, ix, value in session.fetch(load(PACKAGE, "effects"))]
+        report.effects = len(rows)
+        found = [f"step {step} token {token}: {n} effects, {ends} successes" for step, token, n, ends in unbalanced]
+        self._check("exactly one effect for each success", not unbalanced, f"{len(rows):,} effects", found)
+        planned = list(workload.planned(self._submitted))
+        report.digest, report.undisturbed = workload.digest(iter(rows)), workload.digest(iter(planned))
+        differing = Counter(rows)
+        differing.subtract(planned)
+        found = [
+            f"run {n} place {ix} value {value}: {'missing' if count < 0 else 'too many'}"
+            for (n, ix, value), count in sorted(differing.items()) if count
+        ]  # fmt: skip
+        self._check("the result of an undisturbed run", rows == planned, f"digest {report.digest[:16]}", found)
+        numbers = ((n, name) for name, first, count in self._submitted for n in range(first, first + count))
+        failed = sum(workload.fails(n, name) for n, name in numbers)
+        ends = {name: int(n) for name, n in session.fetch(load(PACKAGE, "run_ends"))}
+        meant = {name: n for name, n in (("succeeded", report.runs - failed), ("failed", failed)) if n}
+        self._check("only what was meant to fail has failed", ends == meant, f"{failed:,} of {report.runs:,} runs",
+                    [] if ends == meant else [f"it ended {ends}, meant was {meant}"])  # fmt: skip
+
+    def _judge_corpus(self) -> None:
+        report, session = self.report, self._session
+        found = proving.prove(session)
+        self._check("the proof", found.holds, f"{found.documents:,} documents, {found.chunks:,} chunks",
+                    [f"{rule}: {path or ''} {what}" for rule, path, what in found.defects])  # fmt: skip
+        report.digest = proving.digest(session, COLLECTION)
+        same = report.digest == report.undisturbed
+        self._check("the result of an undisturbed run", same, f"digest {report.digest[:16]}",
+                    [] if same else [f"undisturbed it is {report.undisturbed[:16]}"])  # fmt: skip
+
+    def _check(self, name: str, held: bool, detail: str, found: list[str] | None = None) -> None:
+        self.report.checks.append(Check(name, held, detail, (found or [])[:SHOWN]))
+
+
+def _outcome(host: Host) -> str | None:
+    """What a command said of itself with --json."""
+    try:
+        body: dict[str, Any] = json.loads(host.output)
+    except ValueError:
+        return None
+    return body.get("outcome")
+
+
+def on_signals(lab: Lab) -> None:
+    """SIGINT and SIGTERM interrupt the lab."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: lab.interrupt())

@@ -1,0 +1,150 @@
+"""`leasehold chaos`: the lab holds, it notices when a guard is missing, it attacks nobody else, and leaves nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from conftest import Cli, until, write_notes
+from leasehold.chaos.lab import Lab
+from leasehold.chaos.options import ATTACKS_BY_DEFAULT, ChaosOptions
+from leasehold.errors import UsageError
+
+pytestmark = pytest.mark.one_server
+
+SOAK = bool(os.environ.get("LEASEHOLD_TEST_SOAK"))
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """Where the lab makes its folder: a server's account can reach it, and it is empty afterwards."""
+    made = Path(tempfile.mkdtemp(prefix="leasehold-place-"))
+    made.chmod(0o755)
+    yield made
+    left = [str(path) for path in made.iterdir()]
+    shutil.rmtree(made)
+    assert left == [], "the lab left something behind"
+    processes = subprocess.run(["ps", "-A", "-o", "args="], capture_output=True, text=True, check=True).stdout
+    assert str(made) not in processes
+
+
+@pytest.fixture
+def lab_cli(place: Path) -> Iterator[Cli]:
+    made = Cli(None, {"TMPDIR": str(place)})
+    yield made
+    made.stop_all()
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("seed", range(1, 6) if SOAK else [11])
+def test_workers_killed_stopped_cut_off_and_without_their_server_lose_nothing_and_do_nothing_twice(lab_cli, seed):
+    answer = lab_cli.run(
+        "chaos", "--for", "120s" if SOAK else "9s", "--seed", str(seed), "--kill-every", "1.2", "--stop-every", "2.5",
+        "--cut-every", "3", "--db-restart-every", "5", "--drop-replies", "0.02", "--rollbacks", "0.02",
+        "--drop-notifies", "--json", timeout_s=800,
+    )  # fmt: skip
+    assert answer.code == 0, answer.out + answer.err
+    body = answer.json
+    assert body["outcome"] == "complete"
+    assert body["broken"] == []
+    assert body["runs"] > 0
+    assert body["digest"] == body["undisturbed"]
+    for attack in ("workers killed", "hosts stopped", "servers restarted", "notifications dropped"):
+        assert body["attacks"].get(attack, 0) > 0, f"it was not hurt: {body['attacks']}\n{answer.err}"
+
+
+@pytest.mark.timeout(900)
+def test_an_ingest_under_every_attack_ends_in_the_digest_of_an_undisturbed_one(lab_cli, tmp_path):
+    folder = write_notes(tmp_path / "notes", 6_000 if SOAK else 300)
+    answer = lab_cli.run(
+        "chaos", "--corpus", folder, "--for", "300s" if SOAK else "6s", "--seed", "2", "--kill-every", "0.7",
+        "--cut-every", "2", "--drop-replies", "0.05", "--workers", "2", "--json", timeout_s=800,
+    )  # fmt: skip
+    assert answer.code == 0, answer.out + answer.err
+    assert answer.json["digest"] == answer.json["undisturbed"]
+    assert {check["name"] for check in answer.json["checks"]} >= {"the invariants", "the proof"}
+
+
+def test_a_kernel_without_its_fence_is_found_broken_and_named_with_the_seed(cluster):
+    """Method: `finish` takes anybody's word for any step; hosts are stopped past the TTL and then speak late."""
+    text = (files("leasehold.kernel") / "sql" / "held_steps.sql").read_text("utf-8")
+    guard = "join member m on m.step_id = i.step_id and m.token = i.token"
+    assert guard in text
+    anybody = (
+        "join lateral (select 1::smallint as attempt, t.lane_id from leasehold.step t where t.step_id = i.step_id)"
+    )
+    broken = text.replace(guard, f"{anybody} m on true")
+    for seed in range(3, 7):  # whether somebody speaks late enough is chance; where nobody did there is nothing to find
+        options = ChaosOptions(for_s=5, seed=seed, stop_every_s=0.7, database=cluster.url, ttl_s=1.0, settle_s=4)
+        report = Lab(options, prepare=lambda session: session.connection.execute(broken)).run()
+        if not report.held:
+            break
+    assert {"the invariants", "exactly one effect for each success"} & set(report.broken), report.attacks
+    assert report.seed == seed
+
+
+def test_only_a_server_of_its_own_is_attacked_unless_that_is_said(lab_cli, cluster):
+    refused = lab_cli.run("chaos", "--database", cluster.url)
+    assert refused.code == 2
+    assert "--attack-given-server" in refused.err
+    refused = lab_cli.run("chaos", "--database", cluster.url, "--attack-given-server", "--db-restart-every", "3")
+    assert refused.code == 2
+    assert "only its own server" in refused.err
+    assert lab_cli.run("chaos", "--home", "/somewhere").code == 2
+    refused = lab_cli.run("chaos", "--attack-given-server")
+    assert refused.code == 2
+
+
+def test_on_a_given_server_only_a_new_database_is_attacked_and_it_is_gone_afterwards(lab_cli, cluster):
+    def databases() -> set[str]:
+        with psycopg.connect(cluster.url) as connection:
+            return {row[0] for row in connection.execute("select datname from pg_database")}
+
+    before = databases()
+    answer = lab_cli.run(
+        "chaos", "--database", cluster.url, "--attack-given-server", "--runs", "60", "--kill-every", "1", "--json"
+    )
+    assert answer.code == 0, answer.out + answer.err
+    assert databases() <= before
+
+
+def test_an_interrupted_lab_cleans_up_and_says_130(lab_cli):
+    process = lab_cli.start("chaos", "--for", "60s", "--kill-every", "1", "--json")
+    assert process.stderr is not None
+    until(lambda: "runs ended" in process.stderr.readline(), "work is under way")
+    os.kill(process.pid, signal.SIGINT)
+    answer = lab_cli.wait(process)
+    assert answer.code == 130, answer.err
+    assert answer.json["outcome"] == "interrupted"
+    assert answer.json["checks"] == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"runs": 0}, "runs is 0"),
+        ({"drop_replies": 2.0}, "drop_replies is 2"),
+        ({"corpus": Path("x"), "runs": 5}, "--runs or --corpus"),
+        ({"database": "postgresql:///x", "db_restart_every_s": 1.0}, "own server"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused_with_what_is_accepted(wrong, says):
+    with pytest.raises(UsageError) as refused:
+        ChaosOptions(**wrong)
+    assert says in str(refused.value)
+
+
+def test_every_attack_has_a_default_that_is_on_or_is_off_on_purpose():
+    off = {"slow_db_s", "drop_notifies"}
+    assert set(ChaosOptions(**ATTACKS_BY_DEFAULT, slow_db_s=1, drop_notifies=True).attacks()) == off | set(
+        ATTACKS_BY_DEFAULT
+    )
