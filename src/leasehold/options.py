@@ -63,7 +63,14 @@ class EmbedOptions:
     tokens_max: int = 60_000
     """Tokens in a request, estimated from above; providers limit it to between 100,000 and 300,000."""
 
+    usd_per_million_tokens: float = 0.0
+    """What the provider asks for a million tokens of text; 0: not known. A plan tells the dollars by it."""
+
     def __post_init__(self) -> None:
+        if not 0 <= self.usd_per_million_tokens <= 1e6:
+            raise UsageError(
+                f"embed.usd_per_million_tokens={self.usd_per_million_tokens} must be 0 to 1000000 dollars."
+            )
         if not 0 <= self.dimensions <= 16_000:
             raise UsageError(f"embed.dimensions={self.dimensions} must be between 0 (as the model gives) and 16000.")
         if not 0 < self.timeout_s <= 3600:

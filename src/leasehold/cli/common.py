@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
@@ -77,6 +77,26 @@ def settings(database: str | None, home: str | None, **flags: Any) -> Settings:
     context = click.get_current_context(silent=True)
     direct = context.meta.get(DIRECT) if context is not None else None
     return config.load({"database.url": database, "database.direct_url": direct, "home": home, **flags})
+
+
+SETTABLE = ("chunk.", "embed.")
+
+
+def changes(sets: Sequence[str]) -> dict[str, str]:
+    """The settings of `--set KEY=VALUE`, by name.
+
+    Raises:
+        UsageError: no KEY=VALUE, or not a parameter of a collection.
+    """
+    found = {}
+    for one in sets:
+        key, equals, value = one.partition("=")
+        if not equals or not value.strip() or not key.startswith(SETTABLE) or key not in config.known_keys():
+            known = ", ".join(name for name in config.known_keys() if name.startswith(SETTABLE))
+            raise UsageError(f"--set {one!r} sets no parameter of a collection.",
+                             remedy=f"Write KEY=VALUE, for example chunk.size=800. Keys: {known}.")  # fmt: skip
+        found[key] = value.strip()
+    return found
 
 
 def open_session(chosen: Settings, *, write: bool = False) -> Any:

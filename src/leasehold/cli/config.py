@@ -46,6 +46,11 @@ class Settings:
     origins: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def given(self) -> frozenset[str]:
+        """Names of the settings that somebody gave: by a flag, the environment or the file."""
+        return frozenset(self.origins)
+
+    @property
     def target(self) -> Target:
         if self.database_url is None:
             return Target(home=self.home, direct_url=self.direct_url)

@@ -106,7 +106,7 @@ class Demo:
     def plan(self) -> None:
         from leasehold.cli.plan import plan_all
 
-        planned = plan_all(self.chosen, [self.corpus])[0]
+        planned = plan_all(self.chosen, [self.corpus])[0][0][0]
         decided = planned.plan
         say(f"plan: {shown(str(self.corpus))}: {len(planned.to_run):,} files to read, {len(decided.oddities):,} not")
 

@@ -37,6 +37,7 @@ FAILURES_SHOWN = 10
 @click.option("--base-url", metavar="URL", help="Where the model is: http://localhost:11434/v1 [OpenAI's own].")
 @click.option("--timeout", metavar="TIME", help="Time box for all of it: 90, 90s, 5m, 1h. Exit 3: run again to go on.")
 @click.option("--allow-mass-delete", is_flag=True, help="Let a sync delete most of a source.")
+@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change a parameter: chunk.size=800.")
 @common.common
 def ingest(
     paths: tuple[Path, ...],
@@ -52,6 +53,7 @@ def ingest(
     base_url: str | None,
     timeout: str | None,
     allow_mass_delete: bool,
+    sets: tuple[str, ...],
     database: str | None,
     home: str | None,
     as_json: bool,
@@ -72,6 +74,7 @@ def ingest(
             "source.include": include or None,
             "source.exclude": exclude or None,
             "source.max_bytes": max_bytes,
+            **common.changes(sets),
             "embed.embedder": embedder,
             "embed.base_url": base_url,
         },
@@ -128,6 +131,7 @@ def config_of(
         paths=paths,
         collection=chosen.ingest.collection,
         parameters=Parameters(chosen.chunk),
+        given=chosen.given,
         embed=chosen.embed,
         options=options,
         lease=chosen.lease,

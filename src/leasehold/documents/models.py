@@ -8,7 +8,7 @@ before it was asked, so an ingest asks for one vector before anything is written
 from __future__ import annotations
 
 from array import array
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from leasehold.db.session import Session
 from leasehold.db.statements import load
@@ -16,7 +16,7 @@ from leasehold.documents import sync
 from leasehold.documents.recipes import Parameters
 from leasehold.documents.rows import PACKAGE
 from leasehold.errors import ModelUnavailable, NotFound, OtherEmbedder, UsageError
-from leasehold.options import EmbedOptions
+from leasehold.options import ChunkOptions, EmbedOptions
 from leasehold.steps.embedders import HASHING, Embedder, named, open_embedder, place_of, version_of
 from leasehold.steps.embedding import HashingEmbedder
 from leasehold.steps.remote_embedding import RemoteEmbedder
@@ -57,8 +57,12 @@ class Models:
 
     # -- before an ingest ---------------------------------------------------------------------------------------------
 
-    def settle(self, session: Session, collection: str, parameters: Parameters) -> Parameters:
+    def settle(
+        self, session: Session, collection: str, parameters: Parameters, given: frozenset[str] | None = None
+    ) -> Parameters:
         """*parameters* with the collection's embedder; for a new collection with the one that was asked for.
+
+        Of chunking, what is not *given* (names like "chunk.size"; None: all are) stays as the collection has it.
 
         A model behind an address is asked for a vector, so that its width and its key are known to be right before
         anything is written.
@@ -71,15 +75,23 @@ class Models:
             has: Parameters | None = sync.find_collection(session, collection).parameters
         except NotFound:
             has = None
+        parameters = kept(has, parameters, given)
         wanted = self._wanted(has, parameters, filled=has is not None and _is_filled(session, collection))
         if wanted.embedder != HASHING:
             wanted = self._probed(wanted, has)
         return wanted
 
-    def planned(self, session: Session, collection: sync.Collection | None, parameters: Parameters) -> Parameters:
+    def planned(
+        self,
+        session: Session,
+        collection: sync.Collection | None,
+        parameters: Parameters,
+        given: frozenset[str] | None = None,
+    ) -> Parameters:
         """As `settle`, without asking a model: a plan talks to nobody, and a new collection's width does not matter."""
         filled = collection is not None and _is_filled(session, collection.name)
-        return self._wanted(collection.parameters if collection else None, parameters, filled=filled)
+        has = collection.parameters if collection else None
+        return self._wanted(has, kept(has, parameters, given), filled=filled)
 
     def _wanted(self, has: Parameters | None, parameters: Parameters, *, filled: bool) -> Parameters:
         options = self._options
@@ -106,7 +118,7 @@ class Models:
         try:
             width = embedder.probe()
         except StepError as error:
-            if has is not None and error.error_class is ErrorClass.RESOURCE:
+            if wanted.dimensions and error.error_class is ErrorClass.RESOURCE:
                 return wanted  # busy now: its steps will wait
             raise _unavailable(wanted.embedder, error) from error
         finally:
@@ -126,6 +138,16 @@ class Models:
             return self._open(parameters).embed([question])[0]
         except StepError as error:
             raise _unavailable(parameters.embedder, error) from error
+
+
+def kept(has: Parameters | None, parameters: Parameters, given: frozenset[str] | None) -> Parameters:
+    """*parameters*, with the collection's own chunking wherever another was not *given*."""
+    if has is None or given is None:
+        return parameters
+    mine = {
+        one.name: getattr(parameters.chunk, one.name) for one in fields(ChunkOptions) if f"chunk.{one.name}" in given
+    }
+    return replace(parameters, chunk=replace(has.chunk, **mine))
 
 
 def _is_filled(session: Session, collection: str) -> bool:

@@ -48,6 +48,7 @@ class IngestConfig:
 
     Args:
         parameters: of chunking; which embedder it is, `embed` and the collection say.
+        given: which of the parameters are meant ("chunk.size"), where the collection keeps the others; None: all.
         workers: documents worked at once, spread over the processes.
         timeout_s: time box for all of it; None: until done.
         allow_mass_delete: also apply a scan that would delete most of its source.
@@ -58,6 +59,7 @@ class IngestConfig:
     paths: Sequence[Path]
     collection: str = "default"
     parameters: Parameters
+    given: frozenset[str] | None = None
     embed: EmbedOptions = field(default_factory=EmbedOptions)
     options: SourceOptions = field(default_factory=SourceOptions)
     lease: LeaseOptions = field(default_factory=LeaseOptions)
@@ -211,7 +213,7 @@ class Ingest:
         self._refused_before = sum(checks.refusals(session).values())
         self._began_at = session.fetch(load(PACKAGE, "database_now"))[0][0]
         self._workflow = groups.register(session, "documents", groups.chain(*WORKFLOW))
-        parameters = Models(config.embed).settle(session, config.collection, config.parameters)
+        parameters = Models(config.embed).settle(session, config.collection, config.parameters, config.given)
         collection = sync.open_collection(session, config.collection, parameters)
         self._sources = [sync.open_source(session, collection, root, config.options) for root in roots]
         self._accounts = {source.source_id: SourceAccount() for source in self._sources}
