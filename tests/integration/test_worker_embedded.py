@@ -15,7 +15,8 @@ from leasehold import Kind, StepLease, Worker, WorkerConfig
 from leasehold.db.session import Session
 from leasehold.db.target import Target
 from leasehold.errors import DatabaseUnavailable, UsageError
-from leasehold.kernel import groups, holders
+from leasehold.kernel import breakers, groups, holders
+from leasehold.kernel.groups import WorkflowStep
 from leasehold.kernel.steps import LaneRequest, claim
 from leasehold.options import LeaseOptions
 from leasehold.testing.faults import FaultPlan
@@ -734,3 +735,42 @@ def test_effects_that_one_step_breaks_are_kept_for_all_others(database, kernel):
     (worker,) = asyncio.run(drain(database, kernel, [kind], 10))
     assert [n for (n,) in kernel.session.fetch("select n from kept order by n")] == [0, 1, 2, 3, 5, 6, 8, 9]
     assert [kernel.state(step) for step in steps].count("failed") == worker.counts.failed == 2
+
+
+# -- a kind whose breaker is open -------------------------------------------------------------------------------------
+
+
+def test_workers_try_one_step_of_a_kind_that_is_held_back_and_go_on_when_it_succeeds(database, kernel, clock):
+    """A provider is down: the breaker opens after three errors, one of two workers tries one step after the pause, in
+    vain, the next probe succeeds, and everything is done. Another kind is worked all the while."""
+    down = [True]
+
+    async def call(step: StepLease):
+        if down[0]:
+            raise StepError("unreachable", "no route", error_class=ErrorClass.TRANSIENT, retry_after_s=0.0)
+
+    calls, others = Witness("call", call), Witness("other")
+    group = kernel.group(steps=[WorkflowStep("call", attempts_max=50, breaker_after=3)])
+    kernel.add(group, 30)
+    kernel.seal(group)
+    others_of = submit(kernel, [{}] * 5, "other")
+
+    async def story():
+        workers = [Worker(config(database, calls.kind, others.kind, consumers={"*": 1})) for _ in range(2)]
+        for worker in workers:
+            await worker.start()
+        await eventually_async(lambda: breakers.current(kernel.session) and ended(kernel, others_of))
+        await eventually_async(lambda: all(worker._ledger.empty for worker in workers))
+        before = calls.runs.total()
+        clock.advance(5.5)
+        await eventually_async(lambda: breakers.current(kernel.session)[0].strikes == 2)
+        assert calls.runs.total() == before + 1
+        down[0] = False
+        clock.advance(10.5)
+        await eventually_async(lambda: kernel.group_state(group).succeeded == 30)
+        for worker in workers:
+            await worker.stop(5)
+
+    asyncio.run(story())
+    assert breakers.current(kernel.session) == []
+    kernel.check()

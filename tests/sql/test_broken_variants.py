@@ -14,6 +14,7 @@ from importlib.resources import files
 
 import pytest
 import test_adding
+import test_breakers
 import test_claim
 import test_claims
 import test_delayed
@@ -207,6 +208,35 @@ VARIANTS = {
         test_groups.test_a_key_whose_group_has_ended_does_not_swallow_a_new_request,
         (("elsif coalesce(v_known.completed_at, v_known.cancelled_at) is not null then", "elsif false then"),),
     ),
+    "every failure is a strike": Variant(
+        "breaker_count",
+        test_breakers.test_concurrent_failures_are_no_strikes,
+        (("continue when v_probe is null;", "v_probe := coalesce(v_probe, 'error');"),
+         ("where u.step_id = v_breaker.probe_step;", "limit 1;")),
+    ),
+    "a probe that never reports stays latched": Variant(
+        "claim_probe",
+        test_breakers.test_a_probe_that_does_not_report_leaves_nothing_latched,
+        (("or exists (select from leasehold.lease e where e.token = v_breaker.probe_token) then",
+          "or v_breaker.probe_token is not null then"),),
+    ),
+    "two probes at a time": Variant(
+        "claim_probe",
+        test_breakers.test_a_claim_for_a_probe_that_waits_for_another_one_takes_nothing,
+        (("and b.opened_at is not null for update of b;", "and b.opened_at is not null;"),),
+    ),
+    "a breaker that cannot be written hides how a step ended": Variant(
+        "breaker_note",
+        test_breakers.test_a_breaker_that_cannot_be_written_does_not_hide_how_a_step_ended,
+        (("exception when others then", "exception when division_by_zero then"),),
+        errors.CheckViolation,
+    ),
+    "a failure for good opens the breaker": Variant(
+        "breaker_count",
+        test_breakers.test_what_says_nothing_about_the_kind_neither_counts_nor_breaks_the_row,
+        (("where o.ended = 'error')", "where o.ended in ('error', 'failed'))"),
+         ("bool_or(u.ended = 'error') as errs", "bool_or(u.ended in ('error', 'failed')) as errs")),
+    ),
     "a pause outlasts its time": Variant(
         "pause",
         test_pauses.test_a_pause_ends_by_itself_at_its_time,
@@ -260,6 +290,9 @@ NOTICED = (AssertionError, pytest.fail.Exception)
 ARGUMENTS = {
     "test_a_step_does_not_come_to_wait_in_a_run_that_is_failing_at_that_moment": {"how": "release"},
     "test_a_key_whose_group_has_ended_does_not_swallow_a_new_request": {"how": "ended"},
+    "test_a_probe_that_does_not_report_leaves_nothing_latched": {"lost": "released"},
+    "test_what_says_nothing_about_the_kind_neither_counts_nor_breaks_the_row": {"ended": "failed"},
+    "test_a_breaker_that_cannot_be_written_does_not_hide_how_a_step_ended": {"warnings": ["any"]},
 }
 
 

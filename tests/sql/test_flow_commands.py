@@ -86,3 +86,73 @@ def test_lists_for_people_name_what_is_paused_and_by_whom(kernel, database, caps
     assert "(later)" in said
     assert "parse: 3 ready, 0 delayed, 0 leased; paused" in said
     assert "no sources yet" in said
+
+
+# -- retry and cancel -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def failed(kernel) -> int:
+    """A group with three runs that failed at one address or another, and one for another reason."""
+    group = kernel.group("parse")
+    kernel.add(group, 5)
+    kernel.seal(group)
+    for reason, detail in (("down", "at 10.0.0.1"), ("down", "at 10.0.0.2"), ("down", "no route"), ("bad", "")):
+        kernel.finish(kernel.claim("parse"), "failed", reason=reason, detail=detail)
+    kernel.succeed(kernel.claim("parse"))
+    kernel.fold(group)
+    return group
+
+
+def test_a_group_shows_what_failed_alike_and_retries_just_that(kernel, call, failed):
+    _, shown = call("group", "show", str(failed))
+    assert shown["group"]["state"] == "failed"
+    assert shown["steps"] == {"parse": {"failed": 4, "succeeded": 1}}
+    assert [(one["reason"], one["runs"]) for one in shown["failures"]] == [("down", 2), ("bad", 1), ("down", 1)]
+    alike = shown["failures"][0]["fingerprint"]
+
+    assert call("group", "retry", str(failed), "--fingerprint", alike, "--dry-run")[1]["reopened"] == 2
+    assert kernel.group_state(failed).completed
+    assert call("group", "retry", str(failed), "--fingerprint", alike)[1]["reopened"] == 2
+    assert call("group", "retry", str(failed), "--reason", "bad")[1]["reopened"] == 1
+    assert call("group", "retry", str(failed), "--all")[1]["reopened"] == 1
+    assert kernel.group_state(failed).failed == 0
+    kernel.check()
+
+
+@pytest.mark.parametrize(
+    ("filters", "says"),
+    [
+        ([], "which of its failed runs"),
+        (["--all", "--reason", "bad"], "which of its failed runs"),
+        (["--reason", "dwon"], "'dwon'; there are: 'bad', 'down'"),
+        (["--fingerprint", "0"], "fingerprint '0'; there are: "),
+    ],
+)
+def test_a_retry_needs_a_filter_that_something_failed_for(kernel, call, failed, filters, says):
+    code, body = call("group", "retry", str(failed), *filters)
+    assert code == 2
+    assert says in body["error"]["message"] + body["error"]["remedy"]
+    assert kernel.group_state(failed).failed == 4
+
+
+def test_retrying_what_failed_everywhere_names_the_reasons_there_are(kernel, call, failed):
+    code, body = call("retry", "--failed", "--reason", "encrypted")
+    assert code == 2
+    assert "there are: none" in body["error"]["message"]  # of documents, which this group is none of
+
+
+def test_a_group_is_cancelled_with_a_preview_and_again_does_nothing(kernel, call):
+    group = kernel.group("parse", "store")
+    runs = kernel.add(group, 3)
+    lease = kernel.claim("parse")
+    assert call("group", "cancel", str(group), "--dry-run")[1] | {"schema_version": 0} == {
+        "schema_version": 0, "outcome": "complete", "group_id": group, "runs": 3, "dry_run": True, "completed": False,
+    }  # fmt: skip
+    assert kernel.run_end(runs[0]) is None
+    answer = call("group", "cancel", str(group))[1]
+    assert (answer["runs"], answer["completed"]) == (3, True)
+    assert kernel.succeed(lease) == ["lost"]
+    assert call("group", "cancel", str(group))[1]["runs"] == 0
+    assert call("group", "cancel", "999")[0] == 1
+    kernel.check()

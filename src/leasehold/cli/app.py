@@ -21,7 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "why": ("leasehold.cli.why:why", "Say in one sentence where a step, a run or a file stands."),
     "proof": ("leasehold.cli.proof:proof", "Account for everything that was seen, counted from the store itself."),
     "retry": ("leasehold.cli.retry:retry", "Open a new round for what failed."),
-    "group": ("leasehold.cli.group:group", "Groups of runs: list, set, pause, resume."),
+    "group": ("leasehold.cli.group:group", "Groups of runs: list, show, set, pause, resume, cancel, retry."),
     "kind": ("leasehold.cli.kind:kind", "Kinds of step: list, pause, resume."),
     "source": ("leasehold.cli.source:source", "Sources as the workers see them: list, pause, resume."),
     "worker": ("leasehold.cli.worker:worker", "Work on whatever is queued, on this or another machine."),

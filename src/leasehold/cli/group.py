@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from leasehold.cli import common, pausing
-from leasehold.cli.common import emit, say
+from leasehold.cli.common import counted, emit, say
 from leasehold.errors import NotFound, UsageError
 
 GROUP = click.argument("group_id", type=click.IntRange(min=1), metavar="GROUP")
@@ -37,6 +37,97 @@ def listed(ended: bool, limit: int, database: str | None, home: str | None, as_j
         say(f"{line(one)}{pausing.told(held_back.get(str(one.group_id)))}")
     if not found:
         say("no groups" if ended else "no open groups")
+    return 0
+
+
+@group.command("show")
+@GROUP
+@common.common
+def show(group_id: int, database: str | None, home: str | None, as_json: bool) -> int:
+    """One group: where it stands, where its steps stand, and what failed in it, by reason and fingerprint."""
+    from leasehold.kernel import checks, groups, steps
+
+    with common.open_session(common.settings(database, home)) as session:
+        state = _known(session, group_id)
+        pause = pausing.paused(session, "group").get(str(group_id))
+        counts, failed = checks.step_counts(session, [group_id]), groups.failures(session, [group_id])
+    if as_json:
+        emit("complete", group=body(state, pause), steps=counts, failures=[asdict(one) for one in failed])
+        return 0
+    say(f"{line(state)}{pausing.told(pause)}")
+    for kind, where in counts.items():
+        say(f"  {kind}: {', '.join(f'{n:,} {stands}' for stands, n in sorted(where.items()))}")
+    for one in failed:
+        detail = f" ({one.detail.splitlines()[-1][:200]})" if one.detail.strip() else ""
+        say(f"  {counted(one.runs, 'run')} failed at {one.kind}: {one.reason} [{one.fingerprint}], as step "
+            f"{steps.step_name(one.step_id)}{detail}")  # fmt: skip
+    return 0
+
+
+@group.command("retry")
+@GROUP
+@click.option("--all", "everything", is_flag=True, help="Every run that failed.")
+@click.option("--reason", multiple=True, metavar="REASON", help="Runs that failed for this reason.")
+@click.option("--fingerprint", multiple=True, metavar="F", help="Runs that failed alike (see group show).")
+@click.option("--dry-run", is_flag=True, help="Only say how many it would be.")
+@common.common
+def retry(
+    group_id: int,
+    everything: bool,
+    reason: tuple[str, ...],
+    fingerprint: tuple[str, ...],
+    dry_run: bool,
+    database: str | None,
+    home: str | None,
+    as_json: bool,
+) -> int:
+    """Open a new round for runs that failed; what succeeded in them is not done again."""
+    from leasehold.kernel import groups
+
+    if everything == bool(reason or fingerprint):
+        raise UsageError("Say which of its failed runs to retry.", remedy="Give --reason, --fingerprint or --all.")
+    with common.open_session(common.settings(database, home)) as session:
+        _known(session, group_id)
+        failed = groups.failures(session, [group_id])
+        groups.check_known(failed, reason, fingerprint)
+        if dry_run:
+            meant = [one for one in failed if (not reason or one.reason in reason)]
+            n = sum(one.runs for one in meant if not fingerprint or one.fingerprint in fingerprint)
+        else:
+            n = groups.retry(session, group_id, reasons=reason or None, fingerprints=fingerprint or None)
+    if as_json:
+        emit("complete", group_id=group_id, reopened=n, dry_run=dry_run)
+    else:
+        say(f"group {group_id}: {'would reopen' if dry_run else 'reopened'} {counted(n, 'run')}")
+    return 0
+
+
+@group.command("cancel")
+@GROUP
+@click.option("--dry-run", is_flag=True, help="Only say how many runs it would end.")
+@common.common
+def cancel(group_id: int, dry_run: bool, database: str | None, home: str | None, as_json: bool) -> int:
+    """End every run of a group that has not ended. What runs is stopped within a heartbeat, on any host."""
+    from leasehold.kernel import groups
+
+    with common.open_session(common.settings(database, home)) as session:
+        state = _known(session, group_id)
+        left = 0 if state.completed else state.added - state.ended
+        if not (dry_run or state.completed):
+            groups.cancel(session, group_id)
+            while groups.sweep_cancelled(session):
+                pass
+            groups.fold(session, group_id)
+            state = _known(session, group_id)
+    if as_json:
+        emit("complete", group_id=group_id, runs=left, dry_run=dry_run, completed=state.completed)
+    elif not left:
+        say(f"group {group_id}: nothing to cancel, all its runs have ended")
+    elif dry_run:
+        say(f"group {group_id}: would end {counted(left, 'run')}")
+    else:
+        rest = "" if state.completed else "; what is being claimed or finished right now follows within seconds"
+        say(f"group {group_id}: cancelled, {counted(left, 'run')} ended{rest}")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""`leasehold kind …`: kinds of step, and holding one back."""
+"""`leasehold kind …`: kinds of step, holding one back, and their breakers."""
 
 from __future__ import annotations
 
@@ -20,17 +20,23 @@ def kind() -> None:
 @kind.command("list")
 @common.common
 def listed(database: str | None, home: str | None, as_json: bool) -> int:
-    """Every kind that a workflow names, how many of its steps stand where, and whether it is paused."""
-    from leasehold.kernel import pauses
+    """Every kind that a workflow names, how many of its steps stand where, and what holds it back."""
+    from leasehold.kernel import breakers, pauses
 
     with common.open_session(common.settings(database, home)) as session:
         found, held_back = pauses.kinds(session), pausing.paused(session, "kind")
+        broken = breakers.current(session)
     if as_json:
-        emit("complete", kinds=[{**asdict(one), "paused": _plain(held_back.get(one.kind))} for one in found])
+        emit("complete", kinds=[{**asdict(one), "paused": _plain(held_back.get(one.kind)),
+                                 "breakers": [asdict(open_) for open_ in broken if open_.kind == one.kind]}
+                                for one in found])  # fmt: skip
         return 0
     for one in found:
         say(f"{one.kind}: {one.ready:,} ready, {one.delayed:,} delayed, {one.leased:,} leased"
             f"{pausing.told(held_back.get(one.kind))}")  # fmt: skip
+        for open_ in broken:
+            if open_.kind == one.kind:
+                say(f"  {breaker_line(asdict(open_))}")
     if not found:
         say("no workflow is known yet")
     return 0
@@ -53,10 +59,26 @@ def pause(
 @click.argument("name", metavar="KIND")
 @common.common
 def resume(name: str, database: str | None, home: str | None, as_json: bool) -> int:
-    """End the pause of a kind."""
+    """End the pause of a kind, and close its breaker."""
     with common.open_session(common.settings(database, home)) as session:
         _known(session, name)
         return pausing.resume(session, "kind", name, as_json=as_json)
+
+
+def breaker_line(breaker: dict[str, Any]) -> str:
+    """What an open breaker says of itself."""
+    of = f"kind {breaker['kind']}{f' at {key}' if (key := breaker['key']) else ''}"
+    probe = f"step {step_name(breaker['probe_step'])} is tried now" if breaker["probe_step"] is not None else (
+        f"one step is tried in {breaker['probe_s']:.0f} s"
+    )  # fmt: skip
+    return (f"the breaker of {of} is open: {breaker['streak']} errors in a row with '{breaker['reason']}'; {probe}; "
+            f"leasehold kind resume {breaker['kind']}")  # fmt: skip
+
+
+def step_name(step_id: int) -> str:
+    from leasehold.kernel import steps
+
+    return steps.step_name(step_id)
 
 
 def _known(session: Any, name: str) -> None:

@@ -11,6 +11,7 @@ import click
 
 from leasehold.cli import common
 from leasehold.cli.common import counted, emit, say
+from leasehold.cli.kind import breaker_line
 from leasehold.cli.pausing import shown_end
 
 WATCH_EVERY_S = 1.0
@@ -51,7 +52,7 @@ def status(
 def collect(session: Any, chosen: Any, collection: str | None, states: list[str]) -> dict[str, Any]:
     from leasehold.documents import reports
     from leasehold.documents.sync import find_collection
-    from leasehold.kernel import checks, groups, holders, pauses
+    from leasehold.kernel import breakers, checks, groups, holders, pauses
     from leasehold.stores import pg
 
     if collection is not None:
@@ -65,6 +66,7 @@ def collect(session: Any, chosen: Any, collection: str | None, states: list[str]
         "groups": [asdict(state) for one in groups.open_ids(session) if (state := groups.state(session, one))],
         "holders": [asdict(one) for one in holders.living(session)],
         "paused": [asdict(one) for one in pauses.current(session)],
+        "breakers": [asdict(one) for one in breakers.current(session)],
         "refused_late_writes": checks.refusals(session),
         "troubles": [one.as_dict() for one in reports.troubles(session, states=states, sources=ids, limit=10_000)]
         if states
@@ -89,6 +91,7 @@ def lines(found: dict[str, Any], states: list[str]) -> list[str]:
     for one in found["paused"]:
         why = f" ({one['why']})" if one["why"] else ""
         said.append(f"{one['what']} {one['name']} is paused {shown_end(one['until'])} by {one['by']}{why}")
+    said += [breaker_line(one) for one in found["breakers"]]
     for one in found["holders"]:
         late = "; EXPIRED, about to be reaped" if one["expired"] else ""
         said.append(f"{one['kind']} {one['name']} (pid {one['pid']}): holds {counted(one['steps'], 'step')}, "

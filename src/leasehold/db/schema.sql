@@ -39,6 +39,27 @@ CREATE TABLE leasehold.blocked (
     CONSTRAINT blocked_parents_left_check CHECK ((parents_left > 0))
 );
 
+-- Name: breaker; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.breaker (
+    kind text NOT NULL,
+    key text NOT NULL,
+    fingerprint text NOT NULL,
+    streak integer NOT NULL,
+    reason text NOT NULL,
+    detail text NOT NULL,
+    strikes smallint DEFAULT 0 NOT NULL,
+    opened_at timestamp with time zone,
+    open_until timestamp with time zone,
+    probe_token bigint,
+    probe_step bigint,
+    CONSTRAINT breaker_check CHECK (((opened_at IS NULL) = (open_until IS NULL))),
+    CONSTRAINT breaker_check1 CHECK (((opened_at IS NULL) = (strikes = 0))),
+    CONSTRAINT breaker_check2 CHECK (((opened_at IS NOT NULL) OR (probe_token IS NULL))),
+    CONSTRAINT breaker_streak_check CHECK ((streak >= 0)),
+    CONSTRAINT breaker_strikes_check CHECK ((strikes >= 0))
+);
+
 -- Name: chunk; Type: TABLE; Schema: leasehold; Owner: -
 
 CREATE TABLE leasehold.chunk (
@@ -645,8 +666,10 @@ CREATE TABLE leasehold.workflow_step (
     attempts_max smallint NOT NULL,
     backoff_s real NOT NULL,
     backoff_max_s real NOT NULL,
+    breaker_after smallint,
     CONSTRAINT workflow_step_attempts_max_check CHECK (((attempts_max >= 1) AND (attempts_max <= 1000))),
     CONSTRAINT workflow_step_backoff_s_check CHECK ((backoff_s >= (0)::double precision)),
+    CONSTRAINT workflow_step_breaker_after_check CHECK ((breaker_after > 0)),
     CONSTRAINT workflow_step_check CHECK ((backoff_max_s >= backoff_s)),
     CONSTRAINT workflow_step_ix_check CHECK (((ix >= 0) AND (ix <= 1023))),
     CONSTRAINT workflow_step_kind_check CHECK ((kind <> ''::text))
@@ -672,6 +695,11 @@ ALTER TABLE ONLY leasehold.artifact
 
 ALTER TABLE ONLY leasehold.blocked
     ADD CONSTRAINT blocked_pkey PRIMARY KEY (step_id);
+
+-- Name: breaker breaker_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.breaker
+    ADD CONSTRAINT breaker_pkey PRIMARY KEY (kind, key);
 
 -- Name: chunk chunk_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
 

@@ -23,13 +23,17 @@ PACKAGE = "leasehold.kernel"
 
 @dataclass(frozen=True, slots=True)
 class WorkflowStep:
-    """One step of a workflow: its kind, the indexes of the steps that wait for it, and how it is tried again."""
+    """One step of a workflow: its kind, the indexes of the steps that wait for it, and how it is tried again.
+
+    `breaker_after`: errors with one fingerprint in a row after which the kind is held back (None: never).
+    """
 
     kind: str
     children: tuple[int, ...] = ()
     attempts_max: int = 3
     backoff_s: float = 1.0
     backoff_max_s: float = 60.0
+    breaker_after: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,7 @@ def register(session: Session, name: str, steps: Sequence[WorkflowStep]) -> int:
             "backoff_s": step.backoff_s,
             "backoff_max_s": step.backoff_max_s,
         }
+        | ({"breaker_after": step.breaker_after} if step.breaker_after is not None else {})
         for step in steps
     ]
     return int(session.fetch(load(PACKAGE, "call_workflow_register"), (name, orjson.dumps(body).decode()))[0][0])
@@ -181,13 +186,55 @@ def sweep_cancelled(session: Session, *, limit: int = 5000) -> int:
 
 
 def retry(
-    session: Session, group_id: int, *, reasons: Sequence[str] | None = None, runs: Sequence[int] | None = None
+    session: Session,
+    group_id: int,
+    *,
+    reasons: Sequence[str] | None = None,
+    fingerprints: Sequence[str] | None = None,
+    runs: Sequence[int] | None = None,
 ) -> int:
-    """Open a new round for failed runs of a group: all, those with one of *reasons*, those among *runs*; how many."""
-    params = (group_id, reasons and list(reasons), None if runs is None else list(runs))
+    """Open a new round for failed runs of a group; how many.
+
+    All of them, or those that failed for one of *reasons*, with one of *fingerprints*, and are among *runs*. What no
+    run failed for reopens nothing; `check_known` tells a typing mistake from that.
+    """
+    params = (group_id, reasons and list(reasons), None if runs is None else list(runs),
+              fingerprints and list(fingerprints))  # fmt: skip
     reopened = int(session.fetch(load(PACKAGE, "call_group_retry"), params)[0][0])
     wake(session)
     return reopened
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Runs of one kind that failed alike: how many, and the newest of them."""
+
+    kind: str
+    reason: str
+    fingerprint: str
+    runs: int
+    step_id: int
+    detail: str
+
+
+def failures(session: Session, group_ids: Sequence[int]) -> list[Failure]:
+    """What failed in these groups and was not retried, most first."""
+    return [Failure(*row) for row in session.fetch(load(PACKAGE, "failures"), (list(group_ids),))]
+
+
+def check_known(failed: Sequence[Failure], reasons: Sequence[str], fingerprints: Sequence[str]) -> None:
+    """Raise UsageError, naming those there are, if one of *reasons* or *fingerprints* is nothing that anything *failed*
+    for: a filter that is misspelt must not look like a retry of nothing."""
+    for name, given, known in (
+        ("reason", reasons, {one.reason for one in failed}),
+        ("fingerprint", fingerprints, {one.fingerprint for one in failed}),
+    ):
+        if unknown := [one for one in given if one not in known]:
+            there = ", ".join(f"'{one}'" for one in sorted(known)) or "none, for nothing failed"
+            raise UsageError(
+                f"No run failed with the {name} '{unknown[0]}'; there are: {there}.",
+                remedy=f"Give one of them, or leave --{name} out.",
+            )
 
 
 def state(session: Session, group_id: int) -> GroupState | None:

@@ -36,6 +36,8 @@ class Lane:
     weight: int
     priority: int
     source: str = ""
+    probe: bool = False
+    """The breaker of its kind is open: only `claim_probe` may take from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,20 @@ def claim(session: Session, holder_id: int, claim_no: int, requests: Sequence[La
             [request.items for request in requests],
         ),
     )
+    return _claimed(rows)
+
+
+def claim_probe(session: Session, holder_id: int, claim_no: int, request: LaneRequest) -> Claimed:
+    """Lease one step of a lane whose breaker is open, unless another probe is out. May be sent again, as `claim`.
+
+    Raises:
+        HolderGone: the holder has left or was reaped.
+    """
+    params = (holder_id, claim_no, request.lane_id, request.deadline_s, request.items)
+    return _claimed(session.fetch(load(PACKAGE, "call_claim_probe"), params))
+
+
+def _claimed(rows: list[tuple[Any, ...]]) -> Claimed:
     leases, waiting = [], []
     for token, lane_id, step_ids, attempts, last_position, alone, items in rows:
         if token is None:

@@ -37,6 +37,10 @@ class Facts:
     paused_s: float | None
     paused_by: str | None
     paused_why: str | None
+    broken_reason: str | None
+    broken_streak: int | None
+    probe_s: float | None
+    probe_step: int | None
     token: int | None
     leased_s: float | None
     holder: str | None
@@ -86,7 +90,25 @@ def _delayed(facts: Facts) -> str:
         why = facts.delayed_for or "snoozed"
     if left <= 0 and not facts.workers:
         when = "as soon as a worker runs; none does"
-    return f"is delayed: {why}; ready {when}{f', but {_paused(facts)}' if facts.paused_what else ''}"
+    return f"is delayed: {why}; ready {when}{f', but {held}' if (held := _held_back(facts)) else ''}"
+
+
+def _held_back(facts: Facts) -> str:
+    """By whom or what the step's lane is not offered to workers; '' when it is."""
+    if facts.paused_what:
+        return _paused(facts)
+    if facts.broken_reason is None or facts.probe_step == facts.step_id:
+        return ""
+    if facts.probe_step is not None:
+        probe = f"step {step_name(facts.probe_step)} is tried now"
+    elif facts.probe_s:
+        probe = f"one step is tried in {facts.probe_s:.0f} s"
+    else:
+        probe = "one step is tried as soon as a worker looks"
+    return (
+        f"the breaker of kind {facts.kind} is open, after {facts.broken_streak} errors in a row with "
+        f"'{facts.broken_reason}'; {probe}: leasehold kind resume {shlex.quote(facts.kind)}"
+    )
 
 
 def _paused(facts: Facts) -> str:
@@ -97,8 +119,8 @@ def _paused(facts: Facts) -> str:
 
 
 def _ready(facts: Facts) -> str:
-    if facts.paused_what:
-        return f"is ready, but {_paused(facts)}"
+    if held := _held_back(facts):
+        return f"is ready, but {held}"
     if not facts.workers:
         return "is ready, but no worker runs: start `leasehold worker`, or run the ingest again"
     if facts.alone:

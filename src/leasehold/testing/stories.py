@@ -93,7 +93,7 @@ class Kernel:
 
     def claim(self, kind: str = "work", by: str = "A", n: int = 1, **options: Any) -> Lease | None:
         """Claim up to *n* steps of the first lane of *kind* that has work; None when nothing was taken."""
-        found = self.lanes(kind)
+        found = [lane for lane in self.lanes(kind) if not lane.probe]
         leases = self.claim_lanes([lane.lane_id for lane in found[:1]], by, n, **options) if found else ()
         return leases[0] if leases else None
 
@@ -113,6 +113,17 @@ class Kernel:
             claim_no = self.claim_nos[holder] = self.claim_nos.get(holder, 0) + 1
         requests = [LaneRequest(lane, n, hint, deadline_s) for lane in lanes]
         return steps.claim(self.session, holder, claim_no, requests).leases
+
+    def probe(self, kind: str = "work", by: str = "A", deadline_s: float = HOUR_S) -> Lease | None:
+        """Claim the probe of the first lane of *kind* that may be probed; None when none may, or it was not got."""
+        found = [lane for lane in self.lanes(kind) if lane.probe]
+        return self.probe_lane(found[0].lane_id, by, deadline_s) if found else None
+
+    def probe_lane(self, lane: int, by: str = "A", deadline_s: float = HOUR_S) -> Lease | None:
+        holder = self.holder(by)
+        number = self.claim_nos[holder] = self.claim_nos.get(holder, 0) + 1
+        leases = steps.claim_probe(self.session, holder, number, LaneRequest(lane, 1, 0, deadline_s)).leases
+        return leases[0] if leases else None
 
     # -- ending -------------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,9 @@ worker does not know of.
 Steps to be leased alone: a holder that holds others is told that they wait. It then claims nothing more, lets what it
 holds end, and asks for one of them; while it holds that one it claims nothing.
 
+Probes: a lane whose breaker is open is offered for one step at a time. It is asked apart from the others, by a verb of
+its own, when a consumer for its kind is free; the policy never sees it.
+
 Failure: without the database it asks again every second. Not here: what becomes of a lease (worker), whose turn it is
 (policy).
 """
@@ -80,6 +83,7 @@ class Asked:
     lanes: dict[int, Lane]
     reconnects: int
     """The line's, when it was first sent: if they have risen since, a twin of it may be on its way."""
+    probe: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,7 @@ class Claimer:
         self._policy = LanePolicy(consumers, {name: _limits(kind) for name, kind in kinds.items()})
         self._lanes: dict[int, Lane] = {}
         self._views: list[LaneView] = []
+        self._probes: list[int] = []
         self._places: dict[int, Place] = {}
         self._forget_at = 0.0
         self._holder_id = self._number = 0
@@ -212,11 +217,17 @@ class Claimer:
     # -- one cycle, on the claim thread -------------------------------------------------------------------------------
 
     def _cycle(self, look: bool) -> list[Delivery]:
-        if self._asked is None:
-            if look:
-                self._look()
-            self._asked = self._ask()
-        if (asked := self._asked) is None:
+        if self._asked is None and look:
+            self._look()
+        asked = self._asked or self._ask_probe() or self._ask()
+        deliveries = self._claim(asked)
+        if asked is not None and asked.probe and not (deliveries or self._alone_lanes):
+            deliveries = self._claim(self._ask())  # somebody else has the probe; what else is there?
+        return deliveries
+
+    def _claim(self, asked: Asked | None) -> list[Delivery]:
+        self._asked = asked
+        if asked is None:
             return []
         claimed = self._answer(asked)
         now = time.monotonic()
@@ -226,7 +237,10 @@ class Claimer:
 
     def _answer(self, asked: Asked) -> steps.Claimed:
         """What *asked* has brought, for good: an empty answer to a claim that was sent twice is no answer yet."""
-        claimed = steps.claim(self._line, self._holder_id, asked.number, asked.requests)
+        if asked.probe:
+            claimed = steps.claim_probe(self._line, self._holder_id, asked.number, asked.requests[0])
+        else:
+            claimed = steps.claim(self._line, self._holder_id, asked.number, asked.requests)
         if not claimed.leases and self._line.reconnects != asked.reconnects:
             claimed = steps.claim(self._line, self._holder_id, asked.number, [])
         return claimed
@@ -239,11 +253,16 @@ class Claimer:
                 lane.lane_id, lane.kind, lane.group_id, lane.weight, lane.priority, stage=lane.stage, source=lane.source
             )
             for lane in found
+            if not lane.probe
         ]
+        self._probes = [lane.lane_id for lane in found if lane.probe]
+        random.shuffle(self._probes)
 
     def _ask(self) -> Asked | None:
         wanted = [(lane_id, 1) for lane_id in self._alone_lanes if lane_id in self._lanes]
         self._alone_lanes = ()
+        if probes := [lane_id for lane_id, _ in wanted if self._lanes[lane_id].probe]:
+            return self._asking(probes[0])
         if not wanted:
             wishes = self._policy.choose(self._views, dict(self._ledger.in_consumers))
             wanted = [(wish.lane_id, wish.n) for wish in wishes]
@@ -255,6 +274,22 @@ class Claimer:
         lanes = {lane_id: self._lanes[lane_id] for lane_id, _ in wanted}
         return Asked(self._number, requests, lanes, self._line.reconnects)
 
+    def _ask_probe(self) -> Asked | None:
+        """For the probe of a lane that may be probed, once a look, when nothing is to be claimed alone first."""
+        held = self._ledger.in_consumers
+        while self._probes and not self._alone_lanes:
+            lane_id = self._probes.pop()
+            if self._policy.has_free(self._lanes[lane_id].kind, held):
+                return self._asking(lane_id)
+        return None
+
+    def _asking(self, lane_id: int) -> Asked:
+        self._number += 1
+        lane = self._lanes[lane_id]
+        kind = self._kinds[lane.kind]
+        request = steps.LaneRequest(lane_id, 1, 0, kind.lease_s, kind.payload)
+        return Asked(self._number, [request], {lane_id: lane}, self._line.reconnects, probe=True)
+
     def _request(self, lane_id: int, n: int, now: float) -> steps.LaneRequest:
         kind = self._kinds[self._lanes[lane_id].kind]
         hint = self._places.setdefault(lane_id, Place()).hint(now)
@@ -263,6 +298,9 @@ class Claimer:
 
     def _learn(self, asked: Asked, claimed: steps.Claimed, now: float) -> None:
         """Tell the policy and the hints what the claim brought."""
+        if asked.probe:
+            self._alone_lanes = claimed.alone_waiting
+            return
         got = {lease.lane_id: lease for lease in claimed.leases}
         for request in asked.requests:
             lease = got.get(request.lane_id)

@@ -95,6 +95,12 @@ class LanePolicy:
         self._count(held)
         return any(pool.wants() for pool in self._rota)
 
+    def has_free(self, kind: str, held: Mapping[str, int]) -> bool:
+        """Whether a consumer for *kind* is free right now, so that a probe would start at once."""
+        self._count(held)
+        pool = self._pool_of.get(kind)
+        return pool is not None and pool.free > 0
+
     def choose(self, lanes: Sequence[LaneView], held: Mapping[str, int]) -> list[LaneRequest]:
         """What the next claim asks: at most `lanes_max` lanes, each once, in the order of their turns.
 

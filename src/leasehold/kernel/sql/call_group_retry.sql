@@ -1,1 +1,1 @@
-select leasehold.group_retry(%s, %s::text[], %s::bigint[])
+select leasehold.group_retry(%s, %s::text[], %s::bigint[], %s::text[])

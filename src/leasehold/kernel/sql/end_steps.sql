@@ -6,7 +6,8 @@
 --
 -- Returns  nothing.
 -- Cost     measured with finish; a page of 500 plain successes runs five statements.
--- Blocks   as lock_runs: runs by run, blocked rows by step, in one pass each; then run outcomes by run.
+-- Blocks   as lock_runs: runs by run, blocked rows by step, in one pass each; then run outcomes by run; then
+--          breakers, when something errs.
 -- Fencing  the tokens are those under which the outcome is recorded: the lease's own for its holder's word, a new one
 --          for anybody else's.
 create or replace function leasehold.end_steps(
@@ -123,5 +124,6 @@ begin
     if v_runs is not null then
         perform leasehold.end_runs(v_runs, v_run_ends, v_run_lanes);
     end if;
+    perform leasehold.breaker_note(p_steps, p_lanes, p_ends, p_reasons, p_details);
 end
 $$;

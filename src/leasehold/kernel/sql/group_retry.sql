@@ -1,13 +1,15 @@
 -- group_retry: open a new round for the failed runs of a group; what succeeded is not run again.
 --
--- p_reasons restricts it to runs whose failed step gave one of these reasons, p_runs to these runs (null: all). A run of which a sibling of
--- the failed step is still leased waits for the next retry: its end would count in the wrong round.
+-- p_reasons and p_fingerprints restrict it to runs whose failed step gave one of these reasons, or has one of these
+-- fingerprints, p_runs to these runs (null: all). A run of which a sibling of the failed step is still leased waits for
+-- the next retry: its end would count in the wrong round.
 --
 -- Returns  how many runs were reopened.
 -- Cost     one pass over the failed runs and their steps.
 -- Blocks   leases of the group's lanes in token order, then adding, sealing and folding of the group.
 -- Fencing  reopened steps get an outcome under a new token, attempt 1 and a new position: every clock starts again.
-create or replace function leasehold.group_retry(p_group_id bigint, p_reasons text[], p_runs bigint[])
+create or replace function leasehold.group_retry(
+    p_group_id bigint, p_reasons text[], p_runs bigint[], p_fingerprints text[] default null)
 returns bigint language plpgsql set jit = off as $$
 declare
     v_now constant timestamptz := leasehold.now();
@@ -33,7 +35,7 @@ begin
          where s.group_id = p_group_id and o.ended = 'failed' and not o.reopened
            and (p_runs is null or o.run_id = any (p_runs))),
     last as (
-        select distinct on (t.step_id) t.step_id, o.ended, o.reason
+        select distinct on (t.step_id) t.step_id, o.ended, o.reason, o.detail
           from failed f
           join leasehold.step t on t.step_id >= f.run_id * 1024 and t.step_id < (f.run_id + 1) * 1024
           left join leasehold.outcome o on o.step_id = t.step_id
@@ -41,7 +43,9 @@ begin
     select array_agg(r.run_id order by r.run_id) into v_runs
       from (select l.step_id >> 10 as run_id from last l group by 1
             having bool_and(coalesce(l.ended in ('succeeded', 'failed', 'cancelled'), false))
-               and (p_reasons is null or bool_or(l.ended = 'failed' and l.reason = any (p_reasons)))) r;
+               and (p_reasons is null or bool_or(l.ended = 'failed' and l.reason = any (p_reasons)))
+               and (p_fingerprints is null
+                    or bool_or(l.ended = 'failed' and leasehold.fingerprint(l.reason, l.detail) = any (p_fingerprints)))) r;
     if v_runs is null then
         return 0;
     end if;

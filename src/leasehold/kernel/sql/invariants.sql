@@ -113,6 +113,10 @@ select 'a holder that holds a step alone holds nothing else', format('holder %s'
    and (cardinality(l.step_ids) > 1
         or exists (select from leasehold.lease o where o.holder_id = l.holder_id and o.token <> l.token))
 union all
+select 'a probe is one step, of the kind it is for', format('kind %s: lease %s', b.kind, l.token)
+  from leasehold.breaker b join leasehold.lease l on l.token = b.probe_token
+ where cardinality(l.step_ids) <> 1 or l.step_ids[1] <> b.probe_step or l.kind <> b.kind
+union all
 select 'nothing ready stands in a lane that no group owns', format('lane %s', r.lane_id)
   from (select distinct lane_id from leasehold.ready) r left join leasehold.lane l using (lane_id)
  where l.lane_id is null

@@ -1,10 +1,14 @@
--- Lanes of the given kinds, of groups that are open, that have something ready and are not paused.
+-- Lanes of the given kinds, of groups that are open, that have something ready and are not paused; the last column: only
+-- for a probe, for the breaker of its kind is open and no probe is out.
 with paused as materialized (select p.what, p.name from leasehold.pause p where p.until > leasehold.now())
-select l.lane_id, l.kind, l.group_id, l.stage, l.weight, l.priority, g.source
+select l.lane_id, l.kind, l.group_id, l.stage, l.weight, l.priority, g.source, b.kind is not null
   from leasehold.run_group g
   join leasehold.lane l on l.group_id = g.group_id
+  left join leasehold.breaker b on b.kind = l.kind and b.key = coalesce(l.key, '') and b.opened_at is not null
  where g.completed_at is null and l.kind = any (%s)
    and not exists (select from paused p
                     where (p.what, p.name) in (('kind', l.kind), ('source', g.source), ('group', l.group_id::text)))
+   and (b.kind is null or (b.open_until <= leasehold.now()
+                           and not exists (select from leasehold.lease e where e.token = b.probe_token)))
    and exists (select from leasehold.ready r where r.lane_id = l.lane_id)
  order by l.lane_id

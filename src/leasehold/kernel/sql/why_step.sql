@@ -13,7 +13,8 @@ select s.step_id, l.kind, g.group_id, g.label, g.sealed_at is not null, g.cancel
        r.alone,
        (select count(*) from leasehold.ready o where o.lane_id = r.lane_id and o.position < r.position),
        z.what, z.name, case when isfinite(z.until) then extract(epoch from z.until - leasehold.now()) end::float8, z.by_whom,
-       z.why,
+       z.why, k.reason, k.streak, greatest(0, extract(epoch from k.open_until - leasehold.now()))::float8,
+       (select k.probe_step from leasehold.lease y where y.token = k.probe_token),
        e.token, extract(epoch from leasehold.now() - e.claimed_at)::float8, h.name, h.pid,
        extract(epoch from leasehold.now() - h.heartbeat_at)::float8, cardinality(e.step_ids),
        o.ended::text, o.reason, o.detail, o.at,
@@ -28,6 +29,7 @@ select s.step_id, l.kind, g.group_id, g.label, g.sealed_at is not null, g.cancel
   left join leasehold.ready r using (step_id)
   left join leasehold.lease e on e.token = v.token and v.state = 'leased'
   left join leasehold.holder h on h.holder_id = e.holder_id
+  left join leasehold.breaker k on k.kind = l.kind and k.key = coalesce(l.key, '') and k.opened_at is not null
   left join lateral (select x.* from leasehold.pause x
                       where x.until > leasehold.now()
                         and (x.what, x.name) in (('kind', l.kind), ('source', g.source), ('group', g.group_id::text))

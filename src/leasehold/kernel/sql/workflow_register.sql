@@ -1,6 +1,7 @@
 -- workflow_register: store a workflow's definition, once per content.
 --
--- p_steps is a JSON array of {kind, children: [ix...], attempts_max, backoff_s, backoff_max_s}, its order giving ix.
+-- p_steps is a JSON array of {kind, children: [ix...], attempts_max, backoff_s, backoff_max_s, breaker_after}, its order
+-- giving ix; breaker_after may be missing.
 --
 -- A workflow has one first step (index 0) and one last; children come later in the list than their parents.
 --
@@ -55,12 +56,13 @@ begin
         return (select w.workflow_id from leasehold.workflow w where w.digest = v_digest);
     end if;
     insert into leasehold.workflow_step
-        (workflow_id, ix, kind, parents, children, attempts_max, backoff_s, backoff_max_s)
+        (workflow_id, ix, kind, parents, children, attempts_max, backoff_s, backoff_max_s, breaker_after)
     select v_workflow_id, s.ord - 1, s.body ->> 'kind',
            (select count(*) from jsonb_array_elements(p_steps) o, jsonb_array_elements(o -> 'children') c
              where c::text::bigint = s.ord - 1),
            array(select c::text::smallint from jsonb_array_elements(s.body -> 'children') c),
-           (s.body ->> 'attempts_max')::smallint, (s.body ->> 'backoff_s')::real, (s.body ->> 'backoff_max_s')::real
+           (s.body ->> 'attempts_max')::smallint, (s.body ->> 'backoff_s')::real, (s.body ->> 'backoff_max_s')::real,
+           (s.body ->> 'breaker_after')::smallint
       from jsonb_array_elements(p_steps) with ordinality s(body, ord);
     return v_workflow_id;
 end

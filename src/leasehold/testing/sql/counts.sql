@@ -15,4 +15,6 @@ select n from (
     union all select 'holder' as name, count(*) as n from leasehold.holder
     union all select 'step' as name, count(*) as n from leasehold.step
     union all select 'group_span' as name, count(*) as n from leasehold.group_span
+    union all select 'breaker' as name, count(*) as n from leasehold.breaker
+    union all select 'pause' as name, count(*) as n from leasehold.pause
 ) counted where name = %s
