@@ -7,8 +7,10 @@ the socket is cut, which wakes the thread that waits on it also when the server 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -19,6 +21,7 @@ from leasehold.db.session import Connection, Session
 from leasehold.db.statements import load
 from leasehold.errors import DatabaseUnavailable, DiskFull, ServerStartFailed
 
+log = logging.getLogger("leasehold.db")
 T = TypeVar("T")
 
 AWAY = (DatabaseUnavailable, DiskFull, ServerStartFailed, psycopg.OperationalError, psycopg.InterfaceError)
@@ -35,6 +38,7 @@ class Line(Session):
 
     statement_timeout = "120s"
     busy_since_s = 0.0
+    _given_up_s = 0.0
 
     def run(self, work: Callable[[Connection], T]) -> T:
         with self._lock:
@@ -55,6 +59,17 @@ class Line(Session):
             with contextlib.suppress(psycopg.Error):
                 connection.cancel_safe(timeout=0.5)
             cut(connection)
+
+    def give_up_if_hung(self, bound_s: float) -> bool:
+        """Give up, from another thread and without waiting for it, a call that has had no answer for *bound_s*. Its
+        session tries again on a new connection; True when that was necessary now."""
+        since_s = max(self.busy_since_s, self._given_up_s)
+        if not self.busy_since_s or time.monotonic() - since_s <= bound_s:
+            return False
+        self._given_up_s = time.monotonic()
+        log.warning("a call of %s has had no answer for %g s and is given up", self.application_name, bound_s)
+        threading.Thread(target=self.give_up, name="leasehold-gives-up", daemon=True).start()
+        return True
 
     def close(self) -> None:
         """End it, from any thread. A call under way is given up; its own thread then closes the connection."""

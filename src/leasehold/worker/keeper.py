@@ -51,6 +51,8 @@ GONE_S = 1.0
 """How long a child may take to end by itself once its holder has ended."""
 STOP_SLACK_S = 3.0
 UNEXPLAINED_S = 60.0
+DESK_HANGS_S = 30.0
+"""Births and deaths that the database has not answered for this long are sent again on a new connection."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +194,7 @@ class Keeper:
             self._look_after(child, now)
         if now >= self._judge_from_s and any(self._unconfirmed(child, now) for child in self._children.values()):
             self._stand_down(now)
+        self._line.give_up_if_hung(DESK_HANGS_S)
         self._stood_down = [call for call in self._stood_down if not call.done()]
         if self._stood_down:
             return

@@ -56,6 +56,11 @@ SWEEP_EVERY_S = 0.1
 INTERRUPTED_S = 0.5
 """How long interrupted steps may take to end, once a stop has run out of time."""
 LEAVE_S = 1.0
+CLAIM_HANGS_S = 30.0
+RECORD_HANGS_S = 150.0
+"""A call without an answer for this long is given up, and sent again on a new connection. A network that has forgotten
+a connection may go on answering for it, so TCP never says that nobody is there. Longer than any statement may take:
+what is slow must not be sent again and again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -428,6 +433,12 @@ class Worker:
                 self._board.pulse()
             for pool in self._pools.values():
                 pool.sweep()
+            self._give_up_what_hangs()
+
+    def _give_up_what_hangs(self) -> None:
+        self._claims.give_up_if_hung(CLAIM_HANGS_S)
+        for line in (self._finishes, *self._page_lines):
+            line.give_up_if_hung(RECORD_HANGS_S)
 
     # -- small things -------------------------------------------------------------------------------------------------
 

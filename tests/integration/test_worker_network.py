@@ -1,0 +1,149 @@
+"""Workers on a bad network: what hangs is given up, what was lost is sent again, and every step has one effect.
+
+The network is `leasehold.testing.Proxy`; the work is that of the fault lab, whose result is known beforehand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+from worker_help import SHORT, eventually, eventually_async
+
+from leasehold import Worker, WorkerConfig
+from leasehold.chaos import workload
+from leasehold.db.session import Session
+from leasehold.db.statements import load
+from leasehold.db.target import Target
+from leasehold.options import LeaseOptions
+from leasehold.testing import Proxy
+from leasehold.worker import beats, keeper, worker
+from leasehold.worker.keeper import Keeper, KeeperConfig
+
+pytestmark = pytest.mark.one_server
+RUNS = 60
+
+
+@pytest.fixture
+def proxy(database) -> Iterator[Proxy]:
+    with Proxy(database) as made:
+        yield made
+
+
+def embedded_worker(url: str, lease: LeaseOptions = SHORT) -> Worker:
+    kinds = workload.kinds(Target(url=url), {})
+    return Worker(WorkerConfig(database=url, kinds=kinds, lease=lease, poll_max_s=0.2))
+
+
+class Work:
+    """Runs of the lab's workload, and whether they came out as they must."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.groups: list[tuple[str, int, int]] = []
+        workload.prepare(session)
+
+    def submit(self, runs: int = RUNS) -> None:
+        for name in ("chain", "fork"):
+            first = sum(count for *_, count in self.groups)
+            workload.submit(self.session, f"group {first}", name, first, runs // 2)
+            self.groups.append((name, first, runs // 2))
+
+    @property
+    def done(self) -> bool:
+        ended, added, _, still_open = self.session.fetch(load("leasehold.chaos", "progress"))[0]
+        return bool(ended == added and not still_open)
+
+    def some(self, n: int) -> bool:
+        return int(self.session.fetch(load("leasehold.chaos", "progress"))[0][0]) >= n
+
+    def check(self) -> None:
+        rows = [(int(n), int(ix), str(value)) for n, ix, value in
+                self.session.fetch(load("leasehold.chaos", "effects"))]  # fmt: skip
+        assert rows == list(workload.planned(self.groups))
+        assert self.session.fetch(load("leasehold.chaos", "effects_unbalanced")) == []
+
+
+@pytest.fixture
+def work(kernel, session) -> Iterator[Work]:
+    """Checked when the test has passed; `kernel` checks the invariants after it."""
+    made = Work(session)
+    yield made
+    made.check()
+
+
+def test_calls_on_connections_that_are_half_open_for_ever_are_given_up_and_sent_again(work, proxy, monkeypatch):
+    """The peer answers for TCP and never for the database, and only on the connections there were: so heartbeats, which
+    are given up soon, come through, and the leases never lapse."""
+    monkeypatch.setattr(worker, "CLAIM_HANGS_S", 0.5)
+    monkeypatch.setattr(worker, "RECORD_HANGS_S", 0.5)
+    monkeypatch.setattr(beats, "HANGS_S", 0.5)
+
+    async def story() -> None:
+        async with embedded_worker(proxy.url):
+            work.submit()
+            await eventually_async(lambda: work.some(5))
+            proxy.swallow(new_ones=False)
+            await eventually_async(lambda: work.done)
+
+    asyncio.run(story())
+
+
+def test_a_keeper_whose_desk_is_half_open_for_ever_buries_and_starts_children_all_the_same(work, proxy, monkeypatch):
+    monkeypatch.setattr(keeper, "DESK_HANGS_S", 1.0)
+    target = Target(url=proxy.url)
+    config = KeeperConfig(target=target, kinds=workload.FACTORY, processes=1, lease=SHORT, poll_max_s=0.2)
+    kept = Keeper(config)
+    kept.start()
+    try:
+        first = eventually(kept.pids)[0]
+        eventually(lambda: work.session.fetch("select from leasehold.holder where pid = %s", (first,)))
+        proxy.swallow(new_ones=False)
+        os.kill(first, signal.SIGKILL)
+        work.submit(20)
+        eventually(lambda: work.done)
+    finally:
+        kept.stop(5)
+
+
+@pytest.mark.parametrize("how", ["half open", "stalled", "refused"])
+def test_a_worker_cut_off_for_longer_than_its_ttl_goes_on_when_the_network_is_back(work, proxy, how):
+    async def story() -> None:
+        async with embedded_worker(proxy.url) as made:
+            work.submit()
+            await eventually_async(lambda: work.some(5))
+            {"half open": proxy.swallow, "stalled": proxy.stall, "refused": proxy.refuse}[how]()
+            expired = "select from leasehold.holder where holder_id = %s and expires_at < leasehold.now()"
+            await eventually_async(lambda: work.session.fetch(expired, (made.holder_id,)))
+            proxy.heal()
+            await eventually_async(lambda: work.done)
+
+    asyncio.run(story())
+
+
+def test_replies_lost_on_the_wire_again_and_again_change_nothing(work, proxy):
+    async def story() -> None:
+        async with embedded_worker(proxy.url):
+            work.submit()
+            for n in range(5, 50, 5):
+                await eventually_async(lambda n=n: work.some(n))
+                proxy.lose_replies()
+            await eventually_async(lambda: work.done)
+
+    asyncio.run(story())
+    assert proxy.lost_replies > 5
+
+
+def test_without_any_notification_and_over_a_slow_network_everything_is_done(work, proxy):
+    proxy.drop_notifies = True
+    proxy.latency_s = 0.01
+
+    async def story() -> None:
+        async with embedded_worker(proxy.url):
+            work.submit()
+            await eventually_async(lambda: work.done)
+
+    asyncio.run(story())
