@@ -143,7 +143,14 @@ class RouteMismatch(LeaseholdError):
     """The direct address leads to another database than the pooled one."""
 
     code, http_status, exit_code = "route_mismatch", 500, 2
-    remedy = "Correct database.direct_url, or leave it out."
+    remedy = "Correct database.direct_url, or leave it out; `leasehold doctor` shows what it leads to."
+
+
+class TooManySessions(LeaseholdError):
+    """The database server has not enough sessions left for what is to be started."""
+
+    code, http_status, exit_code, retryable = "too_many_sessions", 503, 2, True
+    remedy = "Start fewer processes, raise max_connections, or put a pooler in front; `leasehold doctor` counts."
 
 
 class SchemaBehind(LeaseholdError):

@@ -28,7 +28,7 @@ PAGES = [
 
 WITH_JSON = ("ingest .", "search slate --around 1", "eval questions", "plan .", "status --failed", "why bad.json",
              "proof --digest", "retry --failed", "config show", "db up", "db status", "db migrate",
-             "search x --in nowhere", "chaos --runs 10 --kill-every 0")  # fmt: skip
+             "search x --in nowhere", "chaos --runs 10 --kill-every 0", "doctor")  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("leasehold.cli.demo:demo", "Watch it all happen on real files, a killed worker included."),
     "readers": ("leasehold.cli.readers:readers", "Which files can be read, by what, and what is missing for the rest."),
     "chaos": ("leasehold.cli.chaos:chaos", "Do not believe us: kill, stop and cut off workers, and count."),
+    "doctor": ("leasehold.cli.doctor:doctor", "Look at what work depends on, and say what to change."),
     "claims": ("leasehold.cli.claims:claims", "Share the rows of your own table among workers, in SQL alone."),
     "db": ("leasehold.cli.db:db", "The database: up, down, status, migrate, shell."),
     "config": ("leasehold.cli.config_command:config", "Show the settings and where each comes from."),

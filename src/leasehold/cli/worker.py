@@ -27,6 +27,7 @@ def worker(
 ) -> int:  # fmt: skip
     """Work on whatever is queued until stopped. SIGTERM or Ctrl-C: running steps finish; twice: at once."""
     from leasehold.documents.kinds import WORKFLOW
+    from leasehold.worker import room
     from leasehold.worker.documents import FACTORY
     from leasehold.worker.keeper import Keeper, KeeperConfig
     from leasehold.worker.pools import check_kinds, parse_consumers
@@ -38,6 +39,7 @@ def worker(
     check_kinds(pools, WORKFLOW)
     session = common.open_session(chosen, write=True)
     count, _ = hands(chosen)
+    room.check(chosen.target, room.of_keeper(processes or count, sum(pools.values())))
     keeper = Keeper(
         KeeperConfig(
             target=chosen.target,

@@ -32,6 +32,7 @@ from leasehold.kernel.steps import step_name
 from leasehold.options import EmbedOptions, LeaseOptions, SourceOptions
 from leasehold.sources.paths import canonical_root
 from leasehold.stores import searching
+from leasehold.worker import room
 from leasehold.worker.documents import FACTORY
 from leasehold.worker.keeper import Happening, Keeper, KeeperConfig
 
@@ -277,6 +278,7 @@ class Ingest:
             return
         config = self.config
         per_process = max(1, -(-config.workers // config.processes))
+        room.check(config.target, room.of_keeper(config.processes, per_process))
         self.keeper = Keeper(
             KeeperConfig(
                 target=config.target,

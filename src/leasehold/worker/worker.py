@@ -35,6 +35,7 @@ from leasehold.kernel import holders
 from leasehold.kernel.steps import Verdict
 from leasehold.options import LeaseOptions
 from leasehold.types import Outcome, StepError, StepLease
+from leasehold.worker import room
 from leasehold.worker.beats import Beats
 from leasehold.worker.board import Board
 from leasehold.worker.claiming import Claimer, Delivery
@@ -141,6 +142,7 @@ class Worker:
             self._make()
             try:
                 if not self._kept_by_parent:
+                    await self._in(self._claim_thread, self._check_room)
                     self._holder_id = await self._in(self._claim_thread, self._join)
             except BaseException:
                 self._close()
@@ -171,6 +173,10 @@ class Worker:
             base += size
         self._pool_of = {kind: self._pools[pool_of(kind, config.consumers) or "*"] for kind in self._kinds}
         self._listener = Listener(target, self._heard)
+
+    def _check_room(self) -> None:
+        paged = any(kind.paged for kind in self._kinds.values())
+        room.check(self.config.target, room.of_worker(sum(self.config.consumers.values()) if paged else 0))
 
     def _begin(self) -> None:
         for pool in self._pools.values():
