@@ -16,6 +16,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ingest": ("leasehold.cli.ingest:ingest", "Bring folders into a collection: only what changed is worked."),
     "search": ("leasehold.cli.search:search", "Ask a collection; answers carry file and line."),
     "eval": ("leasehold.cli.evaluate:evaluate", "Ask questions whose answers are known: share found, and how early."),
+    "collection": ("leasehold.cli.collection:collection", "Collections: list, show, compare, drop."),
+    "artifact": ("leasehold.cli.artifact:artifact", "Results that are kept: how much there is, and what nobody needs."),
     "plan": ("leasehold.cli.plan:plan", "Say what an ingest would do, and why, without doing it."),
     "status": ("leasehold.cli.status:status", "Sources, work under way, workers."),
     "why": ("leasehold.cli.why:why", "Say in one sentence where a step, a run or a file stands."),

@@ -7,6 +7,7 @@ every one of these held; what it prints is measured, never assumed.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import shutil
@@ -82,7 +83,8 @@ class Demo:
 
     def run(self) -> None:
         from leasehold.cli.ingest import check_paths
-        from leasehold.documents import reports
+        from leasehold.documents import collections
+        from leasehold.errors import NotFound
 
         check_paths([self.corpus])
         if not self.corpus.is_dir():
@@ -90,7 +92,8 @@ class Demo:
         began = time.monotonic()
         self.session = common.open_session(self.chosen, write=True)
         for name in (COPY, COLLECTION):
-            reports.forget_collection(self.session, name)
+            with contextlib.suppress(NotFound):
+                collections.drop(self.session, name, beside_work=True)
         state = self.session.fetch("show server_version")[0][0]
         say(f"PostgreSQL {state}, {self.chosen.target.described()}, in {time.monotonic() - began:.1f} s")
         self.plan()

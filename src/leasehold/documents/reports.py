@@ -1,4 +1,4 @@
-"""Reports: what a person asks about sources and what became of their items; and forgetting a collection."""
+"""Reports: what a person asks about sources and what became of their items."""
 
 from __future__ import annotations
 
@@ -97,14 +97,3 @@ def stored_paths(session: Session, collection: str, *, limit: int) -> list[str]:
     """Decoded paths of stored items of *collection* whose content no other item of it shares, in order."""
     rows = session.fetch(load(PACKAGE, "stored_paths"), (collection, limit))
     return [os.fsdecode(decode_path(row[0])) for row in rows]
-
-
-def forget_collection(session: Session, collection: str) -> bool:
-    """Remove a collection, its sources and items, and what was computed for it; False if there is none.
-
-    For a collection that nothing works on: runs that are under way find their items gone and end as skipped.
-    """
-    found = session.fetch(load(PACKAGE, "collection_find"), (collection,))
-    if found:
-        session.fetch(load(PACKAGE, "collection_forget"), {"collection": found[0][0]})
-    return bool(found)

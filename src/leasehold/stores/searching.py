@@ -139,5 +139,11 @@ def ensure_vector_index(session: Session, collection_id: int, dimensions: int) -
     return True
 
 
+def drop_vector_index(session: Session, collection_id: int) -> None:
+    """Remove the collection's vector index, if it has one."""
+    if session.run(lambda connection: _has_index(connection, collection_id)):
+        session.connection.execute(load(PACKAGE, "drop_vector_index").format(collection_id=int(collection_id)).encode())
+
+
 def _has_index(connection: Connection, collection_id: int) -> bool:
     return bool(execute(connection, load(PACKAGE, "has_vector_index"), (f"chunk_vector_{collection_id}_ix",))[0][0])

@@ -1,0 +1,3 @@
+delete from leasehold.artifact a
+ where a.created_at < leasehold.now() - make_interval(secs => %s)
+   and not exists (select from kept k where k.recipe = a.recipe)

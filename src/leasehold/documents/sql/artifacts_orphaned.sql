@@ -1,0 +1,6 @@
+-- Results that no document of any collection is made of, by kind: number, bytes as stored.
+select a.kind, count(*), coalesce(sum(length(a.content)), 0)::bigint
+  from leasehold.artifact a
+ where a.created_at < leasehold.now() - make_interval(secs => %s)
+   and not exists (select from kept k where k.recipe = a.recipe)
+ group by a.kind order by a.kind

@@ -1,0 +1,1 @@
+create temporary table kept (recipe bytea primary key) on commit drop

@@ -1,0 +1,1 @@
+select parameters::text from leasehold.collection where collection_id = %s
