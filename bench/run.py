@@ -21,7 +21,10 @@ RUNS = (
     ("worker.py", "drain --steps 200000 --processes 2"),
     ("worker.py", "sleep --steps 2000 --consumers 20"),
     ("worker.py", "sleep --steps 2000 --consumers 200"),
+    ("worker.py", "drain --steps 100000 --chain 5"),
+    ("worker.py", "drain --steps 100000 --chain 5 --processes 2"),
     ("worker.py", "latency --steps 200"),
+    ("worker.py", "alone --steps 200"),
     ("claims.py", "--rows 20000"),
 )
 

@@ -2,7 +2,9 @@
 
 python bench/worker.py --url URL drain --steps 100000
 python bench/worker.py --url URL sleep --steps 2000 --consumers 200
+python bench/worker.py --url URL drain --steps 100000 --chain 5
 python bench/worker.py --url URL latency --steps 200
+python bench/worker.py --url URL alone --steps 200
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 from kernel import fill
 
@@ -33,13 +36,18 @@ async def nap(step: StepLease) -> None:
     await asyncio.sleep(0.2)
 
 
-def config(options: argparse.Namespace, kind: Kind) -> WorkerConfig:
-    return WorkerConfig(database=options.url, kinds=[kind], consumers={"*": options.consumers})
+def config(options: argparse.Namespace, *kinds: Kind) -> WorkerConfig:
+    return WorkerConfig(database=options.url, kinds=kinds, consumers={"*": options.consumers})
+
+
+def chained(kind: Kind, n: int) -> list[Kind]:
+    return [kind] if n == 1 else [replace(kind, name=f"{kind.name}{i}") for i in range(n)]
 
 
 async def drain(options: argparse.Namespace, session: Session, kind: Kind) -> None:
-    group = fill(session, options.steps, [kind.name])
-    worker = Worker(config(options, kind))
+    kinds = chained(kind, options.chain)
+    group = fill(session, options.steps // options.chain, [one.name for one in kinds])
+    worker = Worker(config(options, *kinds))
     started = time.perf_counter()
     await worker.start()
     while worker.counts.ended < options.steps and options.processes == 1:
@@ -52,7 +60,9 @@ async def drain(options: argparse.Namespace, session: Session, kind: Kind) -> No
     took = time.perf_counter() - started if options.processes > 1 else took
     await worker.stop()
     rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{options.steps:,} x {kind.name}, {options.consumers} consumers: {options.steps / took:,.0f} steps/s "
+    chains = f" in chains of {options.chain}" * (options.chain > 1)
+    rate = options.steps / took
+    print(f"{options.steps:,} x {kind.name}{chains}, {options.consumers} consumers: {rate:,.0f} steps/s "
           f"in {took:.2f} s, {rss:.0f} MB")  # fmt: skip
 
 
@@ -74,6 +84,32 @@ async def latency(options: argparse.Namespace, session: Session) -> None:
     print(f"{len(seen)} starts: p50 {p50:.1f} ms, p99 {p99:.1f} ms")
 
 
+async def alone(options: argparse.Namespace, session: Session) -> None:
+    """Runs of five steps, one after another, on an idle worker: from the add to the last step's first line."""
+    ended = asyncio.Event()
+
+    async def step(lease: StepLease) -> None:
+        if lease.step_id % 1024 == 4:
+            ended.set()
+
+    kinds = [Kind(name=f"alone{i}", timeout_s=5, run=step) for i in range(5)]
+    workflow = groups.register(session, "alone", groups.chain(*(kind.name for kind in kinds)))
+    group, _ = groups.open_group(session, workflow)
+    took = []
+    async with Worker(config(options, *kinds)):
+        await asyncio.sleep(1)
+        for n in range(options.steps):
+            await asyncio.sleep(random.uniform(0.02, 0.04))
+            ended.clear()
+            started = time.perf_counter()
+            await asyncio.to_thread(groups.add_all, session, group, [{"n": n}])
+            await ended.wait()
+            took.append(time.perf_counter() - started)
+    took.sort()
+    print(f"{len(took)} runs of five steps, each alone: p50 {statistics.median(took) * 1e3:.1f} ms, "
+          f"p99 {took[int(len(took) * 0.99)] * 1e3:.1f} ms, least {took[0] * 1e3:.1f} ms")  # fmt: skip
+
+
 def send(options: argparse.Namespace, session: Session) -> None:
     workflow = groups.register(session, "latency", groups.chain("lat"))
     group, _ = groups.open_group(session, workflow)
@@ -86,10 +122,11 @@ def send(options: argparse.Namespace, session: Session) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--url", required=True)
-    parser.add_argument("what", choices=["drain", "sleep", "latency", "send", "join"])
+    parser.add_argument("what", choices=["drain", "sleep", "latency", "alone", "send", "join"])
     parser.add_argument("--steps", type=int, default=100_000)
     parser.add_argument("--consumers", type=int, default=20)
     parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--chain", type=int, default=1)
     options = parser.parse_args()
     with Session(Target(url=options.url)) as session:
         migrate(session)
@@ -98,6 +135,8 @@ def main() -> None:
         others = []
         if options.what == "latency":
             asyncio.run(latency(options, session))
+        elif options.what == "alone":
+            asyncio.run(alone(options, session))
         else:
             kind = (
                 Kind(name="nap", timeout_s=5, run=nap)
@@ -107,7 +146,8 @@ def main() -> None:
             if options.what == "join":
                 return asyncio.run(join(options, kind))
             for _ in range(options.processes - 1):
-                others.append(subprocess.Popen([sys.executable, __file__, "--url", options.url, "join"]))
+                others.append(subprocess.Popen([sys.executable, __file__, "--url", options.url, "join",
+                                                "--chain", str(options.chain)]))  # fmt: skip
             if others:
                 time.sleep(1.5)
             asyncio.run(drain(options, session, kind))
@@ -116,7 +156,7 @@ def main() -> None:
 
 
 async def join(options: argparse.Namespace, kind: Kind) -> None:
-    async with Worker(config(options, kind)):
+    async with Worker(config(options, *chained(kind, options.chain))):
         await asyncio.sleep(3600)
 
 

@@ -149,8 +149,8 @@ def test_ends_that_could_not_be_recorded_are_recorded_when_the_database_is_back(
     steps = submit(kernel, [{"n": n} for n in range(30)], "work")
     plan = FaultPlan()
     for _ in range(2):
-        plan.at("drop", of="leasehold.finish(")
-        plan.at("drop_answers", of="leasehold.finish(")
+        plan.at("drop", of="leasehold.finish")
+        plan.at("drop_answers", of="leasehold.finish")
 
     async def story():
         async with Worker(config(database, witness.kind)) as worker:

@@ -91,7 +91,7 @@ def test_a_page_whose_database_goes_away_is_recorded_or_given_back_when_it_retur
             yield index, Done(), 0
 
     steps = submit(kernel, [{"n": n} for n in range(10)], "work")
-    plan = FaultPlan().at("drop", of="the page reads").at("drop", of="leasehold.finish(", n=1)
+    plan = FaultPlan().at("drop", of="the page reads").at("drop", of="leasehold.finish", n=1)
 
     async def story():
         async with Worker(config(database, paged(page))) as worker:

@@ -23,6 +23,7 @@ import test_groups
 import test_holders
 import test_lock_order
 import test_pauses
+import test_successors
 from psycopg import errors
 
 from leasehold.db.session import Session
@@ -266,6 +267,27 @@ VARIANTS = {
         "draw_runs",
         test_adding.test_adding_to_one_group_does_not_wait_for_a_transaction_that_adds_to_another,
         (("        raise exception using errcode = 'LX001', message = 'drawn';\n", "        return v_first;\n"),),
+    ),
+    "a finish locks its leases before its holder": Variant(
+        "finish_and_lease",
+        test_successors.test_a_finish_takes_its_holder_before_its_leases_as_a_reaper_does,
+        (("from leasehold.holder h where h.holder_id = v_holder for key share;", "from leasehold.holder h where h.holder_id = v_holder;"),),
+        errors.DeadlockDetected,
+    ),
+    "a finish sent again forgets its successors": Variant(
+        "finish_and_lease",
+        test_successors.test_a_finish_sent_again_answers_with_the_same_leases_and_makes_no_others,
+        (("l.claim_no = -(p_next ->> 'number')::bigint", "l.claim_no = -(p_next ->> 'number')::bigint and l.xmin::text = pg_current_xact_id()::text"),),
+    ),
+    "more is leased than there is room for": Variant(
+        "lease_successors",
+        test_successors.test_no_more_is_leased_than_the_pool_has_room_for_and_a_lease_may_cover,
+        (("limit least(v_rooms[v_pool], (v.terms ->> 1)::integer)", "limit 500"),),
+    ),
+    "a successor is leased and made ready": Variant(
+        "end_steps",
+        test_successors.test_a_finish_leases_what_it_released_to_its_own_holder,
+        (("where not exists (select from unnest(v_leased) x(step_id) where x.step_id = u.step_id)", "where true"),),
     ),
     "an item claim is judged by an old snapshot": Variant(
         "claim_items",

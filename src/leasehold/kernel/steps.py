@@ -6,10 +6,12 @@ its word was accepted now, had been accepted before, or came too late.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+import orjson
 
 from leasehold.db.session import Connection, Session, execute
 from leasehold.db.statements import load
@@ -91,6 +93,53 @@ class End:
     wait_key: bytes | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On which terms successors of one kind are leased: to which pool they belong, at most how many, for how long."""
+
+    pool: int
+    page_max: int
+    deadline_s: float
+    items: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a holder has room for when it finishes: free slots by pool, and the kinds it may be given.
+
+    `number` is one that this holder has given to no other finish.
+    """
+
+    holder_id: int
+    number: int
+    free: tuple[int, ...]
+    kinds: Mapping[str, Terms]
+
+    def words(self) -> str:
+        kinds = {kind: [terms.pool, terms.page_max, terms.deadline_s] for kind, terms in self.kinds.items()}
+        items = [kind for kind, terms in self.kinds.items() if terms.items]
+        body = {"holder": self.holder_id, "number": self.number, "rooms": self.free, "kinds": kinds, "items": items}
+        return orjson.dumps(body).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Successor:
+    """A lease that came with a finish, and of which kind and group it is."""
+
+    lease: Lease
+    kind: str
+    group_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What a finish brought. `released`: steps became ready for anybody, besides the `successors`."""
+
+    verdicts: list[Verdict]
+    successors: tuple[Successor, ...]
+    released: bool
+
+
 def lanes(session: Session, kinds: Sequence[str]) -> list[Lane]:
     """Lanes of *kinds* that have ready steps and are not paused."""
     return [Lane(*row) for row in session.fetch(load(PACKAGE, "lanes_with_work"), (list(kinds),))]
@@ -154,21 +203,42 @@ def accept(connection: Connection, held: Sequence[tuple[int, int]]) -> list[int]
 def finish(connection: Connection, ends: Sequence[End]) -> list[Verdict]:
     """Record how steps ended, in one statement; a verdict each, in order. May be sent again."""
     verdicts = [Verdict.ACCEPTED] * len(ends)
-    plain = all(end.ended == "succeeded" and end.detail is None and end.wait_key is None for end in ends)
-    columns: list[list[Any]] = [[end.token for end in ends], [end.step_id for end in ends]]
-    if plain:  # most pages: five short arrays fewer to write and to read
-        columns += [[], [], [], [], []]
-    else:
-        columns += [
-            [end.ended for end in ends],
-            [end.reason for end in ends],
-            [end.detail for end in ends],
-            [end.delay_s for end in ends],
-            [end.wait_key for end in ends],
-        ]
-    for ord_, verdict in execute(connection, load(PACKAGE, "call_finish"), columns):
+    for ord_, verdict in execute(connection, load(PACKAGE, "call_finish"), _columns(ends)):
         verdicts[ord_ - 1] = Verdict(verdict)
     return verdicts
+
+
+def finish_and_lease(connection: Connection, ends: Sequence[End], room: Room) -> Finished:
+    """`finish`, and lease to the same holder what that has released, as far as *room* goes.
+
+    May be sent again, as it was: under the same number it answers with the same leases, as far as they are held.
+    """
+    verdicts, successors, released = [Verdict.ACCEPTED] * len(ends), [], False
+    rows = execute(connection, load(PACKAGE, "call_finish_and_lease"), [*_columns(ends), room.words()])
+    for ord_, verdict, token, lane_id, kind, group_id, step_ids, attempts, items in rows:
+        if token is not None:
+            leased = tuple(zip(step_ids, attempts, strict=True))
+            lease = Lease(token, lane_id, leased, None, False, None if items is None else tuple(items))
+            successors.append(Successor(lease, kind, group_id))
+        elif ord_ is None:
+            released = True
+        else:
+            verdicts[ord_ - 1] = Verdict(verdict)
+    return Finished(verdicts, tuple(successors), released)
+
+
+def _columns(ends: Sequence[End]) -> list[list[Any]]:
+    columns: list[list[Any]] = [[end.token for end in ends], [end.step_id for end in ends]]
+    if all(end.ended == "succeeded" and end.detail is None and end.wait_key is None for end in ends):
+        return [*columns, [], [], [], [], []]  # most pages: five short arrays fewer to write and to read
+    return [
+        *columns,
+        [end.ended for end in ends],
+        [end.reason for end in ends],
+        [end.detail for end in ends],
+        [end.delay_s for end in ends],
+        [end.wait_key for end in ends],
+    ]
 
 
 def finish_all(session: Session, ends: Sequence[End]) -> list[Verdict]:

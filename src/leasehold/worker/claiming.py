@@ -96,6 +96,15 @@ class Delivery:
     answered_s: float
 
 
+def delivery(lease: Lease, kind: Kind, group_id: int, answered_s: float) -> Delivery:
+    items = lease.items or (None,) * len(lease.steps)
+    leased = [
+        StepLease(step_id, lease.token, attempt, item, group_id)
+        for (step_id, attempt), item in zip(lease.steps, items, strict=True)
+    ]
+    return Delivery(lease, kind, leased, answered_s)
+
+
 class Claimer:
     """Claims for one worker.
 
@@ -135,6 +144,7 @@ class Claimer:
         self._alone_lanes: tuple[int, ...] = ()
         self._wake = asyncio.Event()
         self._news = True
+        self._more = self._cycling = False
         self._stopping = self._gone = False
 
     # -- for the worker -----------------------------------------------------------------------------------------------
@@ -170,35 +180,49 @@ class Claimer:
             HolderGone: `join` another one, then run again.
         """
         loop = asyncio.get_running_loop()
-        more, fruitless = False, 0
+        fruitless = 0
         look_at = looked_at = not_before = 0.0
         while not self._stopping:
             self._wake.clear()
             if self._gone:
                 raise HolderGone
             now = time.monotonic()
-            if not (self._asked or (self._may_ask() and (more or self._news or now >= look_at))):
+            if not (self._asked or (self._may_ask() and (self._more or self._news or now >= look_at))):
                 await self._sleep(look_at - now if self._may_ask() else self._poll_max_s)
                 continue
             if now < not_before:
                 await self._sleep(not_before - now)
                 continue
-            look = now >= look_at or (self._news and (not more or now - looked_at > POLL_MIN_S))
+            look = now >= look_at or (self._news and (not self._more or now - looked_at > POLL_MIN_S))
             if look:
                 self._news, looked_at = False, now
             not_before = now + CYCLE_MIN_S
+            self._cycling = True
             try:
                 deliveries = await loop.run_in_executor(self._thread, self._cycle, look)
             except AWAY as error:
                 log.warning("cannot claim, trying again: %s", error)
-                self._news, more, not_before = True, False, time.monotonic() + AWAY_PAUSE_S
+                self._news, self._more, not_before = True, False, time.monotonic() + AWAY_PAUSE_S
                 continue
-            more = bool(deliveries)
-            fruitless = 0 if more else fruitless + look
+            finally:
+                self._cycling = False
+            fruitless = 0 if deliveries else fruitless + look
             if look:
                 look_at = time.monotonic() + self._poll_s(fruitless)
             for delivery in deliveries if not self._stopping else ():
                 self._deliver(delivery)
+            self._more = bool(deliveries) and self._something_is_left
+
+    @property
+    def quiet(self) -> bool:
+        """Whether all that the last look found is claimed, and nothing is asked or announced: free slots stay free."""
+        waits = self._cycling or self._more or self._news or self._asked is not None or self._something_is_left
+        return not (waits or self._stopping or self._gone or self._ledger.alone)
+
+    @property
+    def _something_is_left(self) -> bool:
+        """Of the last look."""
+        return bool(self._alone_lanes or self._probes) or self._policy.has_open()
 
     def _may_ask(self) -> bool:
         ledger = self._ledger
@@ -233,7 +257,11 @@ class Claimer:
         now = time.monotonic()
         self._asked = None
         self._learn(asked, claimed, now)
-        return [self._delivery(lease, asked.lanes[lease.lane_id], now) for lease in claimed.leases]
+        lanes = [asked.lanes[lease.lane_id] for lease in claimed.leases]
+        return [
+            delivery(lease, self._kinds[lane.kind], lane.group_id, now)
+            for lease, lane in zip(claimed.leases, lanes, strict=True)
+        ]
 
     def _answer(self, asked: Asked) -> steps.Claimed:
         """What *asked* has brought, for good: an empty answer to a claim that was sent twice is no answer yet."""
@@ -319,15 +347,6 @@ class Claimer:
         if now >= self._forget_at:
             self._forget_at = now + FORGET_AFTER_S
             self._places = {i: place for i, place in self._places.items() if place.seen_at > now - FORGET_AFTER_S}
-
-    def _delivery(self, lease: Lease, lane: Lane, answered_s: float) -> Delivery:
-        kind = self._kinds[lane.kind]
-        items = lease.items or (None,) * len(lease.steps)
-        leased = [
-            StepLease(step_id, lease.token, attempt, item, lane.group_id)
-            for (step_id, attempt), item in zip(lease.steps, items, strict=True)
-        ]
-        return Delivery(lease, kind, leased, answered_s)
 
 
 def _limits(kind: Kind) -> KindLimits:

@@ -3,6 +3,8 @@
 While the database is away nothing is dropped: the same ends are sent again, which is safe, until they are answered. A
 stop drops what is left when its time is up; the steps then go back with the holder, or by the reaper, and run again.
 
+A page that was sent with room for successors is sent again just as it was, so that its number means the same page.
+
 Belongs to the event loop's thread.
 """
 
@@ -17,10 +19,12 @@ from collections.abc import Callable, Iterable, Sequence
 from leasehold.db.line import AWAY, Line
 from leasehold.db.session import Session
 from leasehold.kernel import groups, steps
+from leasehold.kernel.steps import Finished, Successor
 from leasehold.types import Outcome, StepLease
 from leasehold.worker.held import Ledger
 from leasehold.worker.kinds import Effects, Kind
-from leasehold.worker.recording import Recorded, record
+from leasehold.worker.recording import Ended, Recorded, record, record_and_lease
+from leasehold.worker.successors import Reserved
 from leasehold.worker.threads import Threads
 
 log = logging.getLogger("leasehold.worker")
@@ -39,7 +43,10 @@ class Finisher:
 
     Args:
         tally: told what was recorded, and how many were released.
-        news: called after each call: successors may be ready.
+        news: called after a call that may have made steps ready.
+        reserve: room for the successors of so many steps; None for none. Without effects only: with them, other locks
+            come before.
+        follow: told what came with it, and when, before the steps that were finished are settled.
     """
 
     def __init__(
@@ -49,12 +56,17 @@ class Finisher:
         ledger: Ledger,
         tally: Callable[[Sequence[Recorded], int], None],
         news: Callable[[], None],
+        reserve: Callable[[int], Reserved | None],
+        follow: Callable[[Reserved, Sequence[Successor], float], None],
     ) -> None:
         self._line = line
         self._thread = thread
         self._ledger = ledger
         self._tally = tally
         self._news = news
+        self._reserve = reserve
+        self._follow = follow
+        self._sent: tuple[list[Ended], Reserved] | None = None
         self._ends: defaultdict[Effects | None, list[Waiting]] = defaultdict(list)
         self._unfinished: list[Waiting] = []
         self._added = asyncio.Event()
@@ -96,11 +108,17 @@ class Finisher:
         loop = asyncio.get_running_loop()
         for effects, waiting in list(self._ends.items()):
             while waiting:
-                some = [(lease, outcome) for lease, outcome in waiting[:PAGE_MAX] if outcome is not None]
-                recorded = await loop.run_in_executor(self._thread, self._record, some, effects)
+                some, reserved = self._page(waiting, effects)
+                recorded, finished = await loop.run_in_executor(self._thread, self._record, some, effects, reserved)
+                answered_s = time.monotonic()
                 del waiting[: len(some)]
                 self._tally(recorded, 0)
+                if reserved is not None:
+                    self._sent = None
+                    self._follow(reserved, finished.successors if finished else (), answered_s)
                 self._settle(lease for lease, _, _ in recorded)
+                if finished is None or finished.released:
+                    self._news()
             del self._ends[effects]
         while self._unfinished:
             given_up = self._unfinished[:PAGE_MAX]
@@ -109,17 +127,33 @@ class Finisher:
             del self._unfinished[: len(given_up)]
             self._tally((), released)
             self._settle(lease for lease, _ in given_up)
+            self._news()
+
+    def _page(self, waiting: list[Waiting], effects: Effects | None) -> tuple[list[Ended], Reserved | None]:
+        """What to send next, and the room for its successors."""
+        if effects is None and self._sent is not None:
+            return self._sent
+        some = [(lease, outcome) for lease, outcome in waiting[:PAGE_MAX] if outcome is not None]
+        reserved = self._reserve(len(some)) if effects is None else None
+        if reserved is not None:
+            self._sent = some, reserved
+        return some, reserved
 
     def _settle(self, leases: Iterable[StepLease]) -> None:
         for token, n in Counter([lease.token for lease in leases]).items():
             self._n -= n
             self._ledger.settle(token, n)
-        self._news()
 
-    def _record(self, ended: list[tuple[StepLease, Outcome]], effects: Effects | None) -> list[Recorded]:
-        recorded = record(self._line, ended, effects)
+    def _record(
+        self, ended: list[Ended], effects: Effects | None, reserved: Reserved | None
+    ) -> tuple[list[Recorded], Finished | None]:
+        finished = None
+        if reserved is None:
+            recorded = record(self._line, ended, effects)
+        else:
+            recorded, finished = record_and_lease(self._line, ended, reserved.room)
         self._folder.fold(self._line, {lease.group_id for lease, _ in ended})
-        return recorded
+        return recorded, finished
 
 
 class Folder:

@@ -55,6 +55,17 @@ class Ledger:
         """A consumer has no more to do with one step (or page) of *kind*."""
         self._pools.give(kind.name, 1)
 
+    def free_slots(self, kind: str) -> int:
+        """Consumers of the kind's pool that nothing is leased or promised for."""
+        return self._pools.free(kind)
+
+    def reserve(self, kind: str, n: int) -> None:
+        """Count *n* slots of the kind's pool as taken, before anything is leased for them."""
+        self._pools.take(kind, n)
+
+    def unreserve(self, kind: str, n: int) -> None:
+        self._pools.give(kind, n)
+
     def settle(self, token: int, n: int = 1) -> None:
         """*n* steps of the lease are no longer ours."""
         held = self._leases[token]

@@ -101,6 +101,10 @@ class LanePolicy:
         pool = self._pool_of.get(kind)
         return pool is not None and pool.free > 0
 
+    def has_open(self) -> bool:
+        """Whether a lane of the view may still be asked, now or once there is room."""
+        return any(pool.waiting for pool in self._rota)
+
     def choose(self, lanes: Sequence[LaneView], held: Mapping[str, int]) -> list[LaneRequest]:
         """What the next claim asks: at most `lanes_max` lanes, each once, in the order of their turns.
 

@@ -20,7 +20,7 @@ from leasehold.db.line import AWAY, over_a_limit
 from leasehold.db.session import Connection, Session
 from leasehold.errors import LeaseholdError
 from leasehold.kernel import steps
-from leasehold.kernel.steps import End, Verdict
+from leasehold.kernel.steps import End, Finished, Room, Verdict
 from leasehold.types import Done, ErrorClass, Outcome, Skip, Snooze, StepError, StepLease
 from leasehold.worker.kinds import Effects
 
@@ -94,6 +94,23 @@ def record(session: Session, ended: Sequence[Ended], effects: Effects | None) ->
     except Exception as error:
         return _bisect(session, ended, effects, error)
     return [(lease, outcome, verdict) for (lease, outcome), verdict in zip(ended, verdicts, strict=True)]
+
+
+def record_and_lease(session: Session, ended: Sequence[Ended], room: Room) -> tuple[list[Recorded], Finished | None]:
+    """`record` without effects, and what came with it as far as *room* goes; None when a row was refused, and the
+    others were recorded without.
+
+    Raises:
+        AWAY: as `record`; call again with the same *ended* and *room*.
+    """
+    try:
+        finished = session.single(lambda connection: steps.finish_and_lease(connection, _ends(ended), room))
+    except (*AWAY, LeaseholdError):
+        raise
+    except Exception as error:
+        return _bisect(session, ended, None, error), None
+    recorded = zip(ended, finished.verdicts, strict=True)
+    return [(lease, outcome, verdict) for (lease, outcome), verdict in recorded], finished
 
 
 def _bisect(session: Session, ended: Sequence[Ended], effects: Effects | None, error: Exception) -> list[Recorded]:

@@ -32,13 +32,13 @@ from leasehold.db.line import AWAY, Line
 from leasehold.db.target import Target
 from leasehold.errors import HolderGone, LeaseholdError, UsageError
 from leasehold.kernel import holders
-from leasehold.kernel.steps import Verdict
+from leasehold.kernel.steps import Successor, Verdict
 from leasehold.options import LeaseOptions
 from leasehold.types import Outcome, StepError, StepLease
 from leasehold.worker import room
 from leasehold.worker.beats import Beats
 from leasehold.worker.board import Board
-from leasehold.worker.claiming import Claimer, Delivery
+from leasehold.worker.claiming import Claimer, Delivery, delivery
 from leasehold.worker.consumers import Consumers
 from leasehold.worker.finishing import Finisher, Folder
 from leasehold.worker.held import Held, Ledger
@@ -47,6 +47,7 @@ from leasehold.worker.listener import Listener
 from leasehold.worker.pages import Page
 from leasehold.worker.pools import Pools, check_kinds, pool_of
 from leasehold.worker.recording import Ended, Recorded
+from leasehold.worker.successors import Reservations, Reserved
 from leasehold.worker.threads import Threads
 
 log = logging.getLogger("leasehold.worker")
@@ -161,7 +162,11 @@ class Worker:
         self._threads = Threads(slots, "leasehold-consumer")
         prefetch = {name: 0 if kind.paged else kind.prefetch for name, kind in self._kinds.items()}
         self._ledger = Ledger(Pools(config.consumers, prefetch), self._nothing_held)
-        self._finisher = Finisher(self._finishes, self._finish_thread, self._ledger, self._tally, self._news)
+        self._reservations = Reservations(self._kinds, config.consumers, self._ledger, lambda: self._claimer.quiet)
+        self._finisher = Finisher(
+            self._finishes, self._finish_thread, self._ledger, self._tally, self._news,
+            lambda n: self._reservations.make(self._holder_id, n), self._follow,
+        )  # fmt: skip
         self._folder = Folder()
         self._claimer = Claimer(
             self._claims, self._claim_thread, self._kinds, config.consumers, self._ledger,
@@ -338,6 +343,18 @@ class Worker:
             future.add_done_callback(lambda done: self._soon(self._page_over, held, delivery.leased, done))
         else:
             self._pool_of[kind.name].put(kind, delivery.leased)
+
+    def _follow(self, reserved: Reserved, successors: Sequence[Successor], answered_s: float) -> None:
+        """A finish brought what it had released."""
+        self._reservations.give_back(reserved)
+        for one in successors:
+            brought = delivery(one.lease, self._kinds[one.kind], one.group_id, answered_s)
+            if self._stopping:
+                self._ledger.take(one.lease, brought.kind, answered_s)
+                for lease in brought.leased:
+                    self._report(brought.kind, lease, None)
+            else:
+                self._deliver(brought)
 
     # -- running ------------------------------------------------------------------------------------------------------
 

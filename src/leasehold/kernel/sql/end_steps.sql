@@ -4,7 +4,7 @@
 -- p_ends is succeeded, error, failed, cancelled or snoozed; an error with attempts left becomes a delayed step, without
 -- any it becomes failed; p_delays is the wait in seconds of error and snoozed (null: the workflow's backoff).
 --
--- Returns  nothing.
+-- Returns  whether it made steps ready; those that lease_successors leased by p_next are not among them.
 -- Cost     measured with finish; a page of 500 plain successes runs five statements.
 -- Blocks   as lock_runs: runs by run, blocked rows by step, in one pass each; then run outcomes by run; then
 --          breakers, when something errs.
@@ -12,8 +12,9 @@
 --          for anybody else's.
 create or replace function leasehold.end_steps(
     p_steps bigint[], p_tokens bigint[], p_attempts smallint[], p_lanes bigint[], p_ends leasehold.ending[],
-    p_reasons text[], p_details text[], p_delays double precision[], p_keys bytea[])
-returns void language plpgsql set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
+    p_reasons text[], p_details text[], p_delays double precision[], p_keys bytea[],
+    p_next jsonb default null)
+returns boolean language plpgsql set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 declare
     c_plain constant boolean := not p_ends && '{error,snoozed,failed,cancelled}';
     v_now constant timestamptz := leasehold.now();
@@ -27,6 +28,10 @@ declare
     v_run_ends leasehold.ending[];
     v_run_lanes bigint[];
     v_over bigint[];
+    v_freed bigint[];
+    v_freed_lanes bigint[];
+    v_leased bigint[] := '{}';
+    v_made_ready boolean := false;
 begin
     if p_ends && '{error,snoozed}' then
         -- An error on the last attempt is a failure; everything else that is not final waits for its time.
@@ -79,10 +84,17 @@ begin
         with freed as (
             delete from leasehold.blocked b using unnest(v_children, v_parents) c(step_id, n)
              where b.step_id = c.step_id and b.parents_left = c.n
-            returning b.step_id, b.lane_id),
-        ordered as (select f.step_id, f.lane_id from freed f order by f.step_id)
+            returning b.step_id, b.lane_id)
+        select array_agg(f.step_id order by f.step_id), array_agg(f.lane_id order by f.step_id)
+          into v_freed, v_freed_lanes from freed f;
+        if p_next is not null and v_freed is not null then
+            v_leased := leasehold.lease_successors(p_next, v_freed, v_freed_lanes);
+        end if;
         insert into leasehold.ready (lane_id, alone, position, step_id, attempt, unstarted)
-        select o.lane_id, false, nextval('leasehold.position_seq'), o.step_id, 1, false from ordered o;
+        select u.lane_id, false, nextval('leasehold.position_seq'), u.step_id, 1, false
+          from unnest(v_freed, v_freed_lanes) u(step_id, lane_id)
+         where not exists (select from unnest(v_leased) x(step_id) where x.step_id = u.step_id);
+        v_made_ready := found;
         if not v_linear then
             update leasehold.blocked b set parents_left = b.parents_left - c.n
               from unnest(v_children, v_parents) c(step_id, n)
@@ -125,5 +137,6 @@ begin
         perform leasehold.end_runs(v_runs, v_run_ends, v_run_lanes);
     end if;
     perform leasehold.breaker_note(p_steps, p_lanes, p_ends, p_reasons, p_details);
+    return v_made_ready;
 end
 $$;
