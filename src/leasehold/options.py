@@ -116,6 +116,9 @@ class IngestOptions:
     """Documents worked at once, spread over the processes; 0: two per process, so one computes while one writes."""
     step_timeout_s: float = 120.0
     """A step that takes longer is stopped and counts as an attempt; three attempts and the file is named as failed."""
+    memory_mb: int = 2048
+    """Of one worker process (on Linux). A document that needs more fails with that reason and its neighbours go on;
+    without a limit it would take the machine. 0: no limit."""
     weight: int = 1
     """Its part of the workers while others wait too: 3 gets three times what 1 gets. Groups of one source share it."""
     priority: int = 0
@@ -132,5 +135,7 @@ class IngestOptions:
             raise UsageError(f"ingest.weight={self.weight} must be between 1 and {TURNS_MAX}.")
         if not -TURNS_MAX <= self.priority <= TURNS_MAX:
             raise UsageError(f"ingest.priority={self.priority} must be between -{TURNS_MAX} and {TURNS_MAX}.")
+        if self.memory_mb and self.memory_mb < 200:
+            raise UsageError(f"ingest.memory_mb={self.memory_mb} must be 0 (no limit), or 200 and more.")
         if self.step_timeout_s <= 0:
             raise UsageError(f"ingest.step_timeout_s={self.step_timeout_s} must be above 0 seconds.")

@@ -139,6 +139,7 @@ def config_of(
         workers=workers,
         timeout_s=timeout_s,
         step_timeout_s=chosen.ingest.step_timeout_s,
+        memory_max_bytes=chosen.ingest.memory_mb * 1_000_000,
         weight=chosen.ingest.weight,
         priority=chosen.ingest.priority,
         **extra,

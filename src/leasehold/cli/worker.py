@@ -45,6 +45,7 @@ def worker(
             target=chosen.target,
             kinds=FACTORY,
             kind_options={"step_timeout_s": chosen.ingest.step_timeout_s, "embed": asdict(chosen.embed)},
+            memory_max_bytes=chosen.ingest.memory_mb * 1_000_000,
             processes=processes or count,
             consumers=pools,
             lease=chosen.lease,

@@ -50,6 +50,7 @@ def main() -> None:
         os._exit(EXIT_HOLDER_GONE)
     settings = json.loads(line)
     set_up(settings["log_level"])
+    limit_memory(settings["memory_max_bytes"])
     if os.environ.get("LEASEHOLD_FAULTS"):
         from leasehold.testing import faults
 
@@ -114,6 +115,19 @@ def die_with_parent(keeper_pid: int) -> None:
             ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
     if os.getppid() != keeper_pid:  # it died before we asked to be told; in a container the keeper itself may be 1
         os._exit(EXIT_HOLDER_GONE)
+
+
+def limit_memory(most: int) -> None:
+    """Let this process allocate at most *most* bytes (0: no limit); what asks for more gets a MemoryError.
+
+    Counted are its own writable pages, not files it maps and shares. Only Linux counts so; elsewhere there is no limit.
+    """
+    if most and sys.platform == "linux":
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        wanted = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(resource.RLIMIT_DATA, (wanted, hard))
 
 
 if __name__ == "__main__":

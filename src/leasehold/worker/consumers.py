@@ -196,5 +196,8 @@ def failure(error: BaseException) -> StepError:
     """The StepError for whatever a step raised: its own if it raised one, else transient with the trace's end."""
     if isinstance(error, StepError):
         return error
+    if isinstance(error, MemoryError):  # perhaps its neighbour's fault: tried again
+        return StepError("over its memory", "its worker process reached its limit", error_class=ErrorClass.TRANSIENT,
+                         remedy="Raise ingest.memory_mb, or leave the file out.")  # fmt: skip
     trace = "".join(traceback.format_exception(error))
     return StepError(type(error).__name__, trace[-1800:], error_class=ErrorClass.TRANSIENT)

@@ -68,6 +68,7 @@ class IngestConfig:
     workers: int = 4
     timeout_s: float | None = None
     step_timeout_s: float = 120.0
+    memory_max_bytes: int = 0
     allow_mass_delete: bool = False
     weight: int = 1
     priority: int = 0
@@ -284,6 +285,7 @@ class Ingest:
                 target=config.target,
                 kinds=FACTORY,
                 kind_options={"step_timeout_s": config.step_timeout_s, "embed": asdict(config.embed)},
+                memory_max_bytes=config.memory_max_bytes,
                 processes=config.processes,
                 consumers={"*": per_process},
                 lease=config.lease,

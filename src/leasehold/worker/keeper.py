@@ -62,6 +62,7 @@ class KeeperConfig:
     Args:
         kinds: `module:function` that makes the kinds, called in each child as function(target, kind_options).
         processes: how many children; each serves `consumers`.
+        memory_max_bytes: what one child may allocate, where the system can hold it to that (Linux); 0: no limit.
     """
 
     target: Target
@@ -73,6 +74,7 @@ class KeeperConfig:
     name: str = ""
     poll_max_s: float = 2.0
     log_level: str = "WARNING"
+    memory_max_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +242,7 @@ class Keeper:
             routes=routes.of(config.target).handed_down(),
             kinds=config.kinds,
             kind_options=config.kind_options,
+            memory_max_bytes=config.memory_max_bytes,
             consumers=dict(config.consumers),
             lease={"ttl_s": config.lease.ttl_s, "heartbeat_s": config.lease.heartbeat_s},
             holder_id=holder_id,
