@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import signal
@@ -16,7 +17,7 @@ import pytest
 
 from conftest import Cli, until, write_notes
 from leasehold.chaos.lab import Lab
-from leasehold.chaos.options import ATTACKS_BY_DEFAULT, ChaosOptions
+from leasehold.chaos.options import ATTACKS_BY_DEFAULT, OFF_BY_DEFAULT, ChaosOptions
 from leasehold.errors import UsageError
 
 pytestmark = pytest.mark.one_server
@@ -48,8 +49,8 @@ def lab_cli(place: Path) -> Iterator[Cli]:
 @pytest.mark.parametrize("seed", range(1, 6) if SOAK else [11])
 def test_workers_killed_stopped_cut_off_and_without_their_server_lose_nothing_and_do_nothing_twice(lab_cli, seed):
     answer = lab_cli.run(
-        "chaos", "--for", "120s" if SOAK else "9s", "--seed", str(seed), "--kill-every", "1.2", "--stop-every", "2.5",
-        "--cut-every", "3", "--db-restart-every", "5", "--drop-replies", "0.02", "--rollbacks", "0.02",
+        "chaos", "--for", "120s" if SOAK else "7s", "--seed", str(seed), "--kill-every", "1.2", "--stop-every", "2.5",
+        "--cut-every", "3", "--db-restart-every", "4", "--drop-replies", "0.02", "--rollbacks", "0.02",
         "--drop-notifies", "--json", timeout_s=800,
     )  # fmt: skip
     assert answer.code == 0, answer.out + answer.err
@@ -64,14 +65,44 @@ def test_workers_killed_stopped_cut_off_and_without_their_server_lose_nothing_an
 
 @pytest.mark.timeout(900)
 def test_an_ingest_under_every_attack_ends_in_the_digest_of_an_undisturbed_one(lab_cli, tmp_path):
-    folder = write_notes(tmp_path / "notes", 6_000 if SOAK else 300)
+    folder = write_notes(tmp_path / "notes", 6_000 if SOAK else 100)
     answer = lab_cli.run(
-        "chaos", "--corpus", folder, "--for", "300s" if SOAK else "6s", "--seed", "2", "--kill-every", "0.7",
+        "chaos", "--corpus", folder, "--for", "300s" if SOAK else "4s", "--seed", "2", "--kill-every", "0.7",
         "--cut-every", "2", "--drop-replies", "0.05", "--workers", "2", "--json", timeout_s=800,
     )  # fmt: skip
     assert answer.code == 0, answer.out + answer.err
     assert answer.json["digest"] == answer.json["undisturbed"]
     assert {check["name"] for check in answer.json["checks"]} >= {"the invariants", "the proof"}
+
+
+MOMENTS = (
+    "kill_before@leasehold.finish=0.04",  # between the work and the word about it
+    "kill_after@leasehold.finish=0.04",  # in the middle of recording a page, effects and all
+    "kill_committed=0.01",  # recorded, and the reply lost with the process
+    "kill_after@leasehold.claim=0.04",  # leased, and nobody knows
+)
+
+
+@pytest.mark.timeout(900)
+def test_processes_that_die_at_the_worst_moments_lose_nothing_and_do_nothing_twice(cluster):
+    """SIGKILL between effect and finish, inside a finish, between its commit and the reply, and after a claim."""
+    options = ChaosOptions(
+        runs=10_000 if SOAK else 100, for_s=300 if SOAK else 30, seed=4, extra_faults=MOMENTS, database=cluster.url
+    )
+    report = Lab(options).run()
+    assert report.held, report
+    assert report.deaths > 0
+
+
+@pytest.mark.timeout(900)
+def test_sessions_that_are_ended_on_the_server_cost_nothing_whatever_their_duty(cluster):
+    options = ChaosOptions(
+        for_s=120 if SOAK else 4, seed=4, terminate_every_s=0.08, rollbacks=0.05, database=cluster.url
+    )
+    report = Lab(options).run()
+    assert report.held, report
+    for duty in ("claims", "finishes", "heartbeat", "duties", "listener", "consumer"):
+        assert report.attacks.get(f"sessions of {duty} ended", 0) > 0, report.attacks
 
 
 def test_a_kernel_without_its_fence_is_found_broken_and_named_with_the_seed(cluster):
@@ -133,6 +164,7 @@ def test_an_interrupted_lab_cleans_up_and_says_130(lab_cli):
     [
         ({"runs": 0}, "runs is 0"),
         ({"drop_replies": 2.0}, "drop_replies is 2"),
+        ({"extra_faults": ("kill=1",)}, "kill_after"),
         ({"corpus": Path("x"), "runs": 5}, "--runs or --corpus"),
         ({"database": "postgresql:///x", "db_restart_every_s": 1.0}, "own server"),
     ],
@@ -144,7 +176,7 @@ def test_options_that_make_no_sense_are_refused_with_what_is_accepted(wrong, say
 
 
 def test_every_attack_has_a_default_that_is_on_or_is_off_on_purpose():
-    off = {"slow_db_s", "drop_notifies"}
-    assert set(ChaosOptions(**ATTACKS_BY_DEFAULT, slow_db_s=1, drop_notifies=True).attacks()) == off | set(
-        ATTACKS_BY_DEFAULT
-    )
+    every = ChaosOptions(**ATTACKS_BY_DEFAULT, **dict.fromkeys(OFF_BY_DEFAULT, 1)).attacks()
+    assert set(every) == {*ATTACKS_BY_DEFAULT, *OFF_BY_DEFAULT}
+    fields = {one.name for one in dataclasses.fields(ChaosOptions)}
+    assert {name for name in fields if name.endswith("_every_s")} <= set(every)

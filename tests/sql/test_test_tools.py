@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -92,7 +94,7 @@ def test_the_clock_stands_still_moves_for_every_session_and_can_be_released(data
     assert abs(second_session.fetch(read)[0][0] - datetime.now(UTC)) < timedelta(minutes=1)
 
 
-@pytest.mark.parametrize("kind", sorted(set(faults.KINDS) - {"55P03"}))
+@pytest.mark.parametrize("kind", sorted(set(faults.KINDS) - {"55P03"} - faults.DEADLY))
 @pytest.mark.parametrize("alone", [False, True])
 def test_a_session_outlives_every_kind_of_fault(session, kind, alone):
     """A statement alone is its own transaction: whatever comes after it finds it committed."""
@@ -136,6 +138,20 @@ def test_a_plan_is_read_from_the_environment(monkeypatch):
     assert (plan.chances, plan.limit) == ({"drop_replies": 0.05, "40001": 0.02}, 9)
     monkeypatch.delenv("LEASEHOLD_FAULTS")
     assert faults.install_from_environment() is None
+
+
+def test_a_fault_can_be_narrowed_to_statements_and_may_end_the_process(database):
+    code = (
+        "import sys; from leasehold.db.session import Session; from leasehold.db.target import Target\n"
+        "from leasehold.testing import faults\n"
+        "faults.install_from_environment()\n"
+        "session = Session(Target(url=sys.argv[1]))\n"
+        "session.fetch('select 1'); print('lives', flush=True); session.fetch('select 2'); print('outlives')"
+    )
+    environment = dict(os.environ, LEASEHOLD_FAULTS="kill_after@select 2=1")
+    command = [sys.executable, "-c", code, database]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert (done.returncode, done.stdout) == (-signal.SIGKILL, "lives\n")
 
 
 def test_an_unknown_fault_is_refused():

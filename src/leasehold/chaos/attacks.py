@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from leasehold.chaos.hosts import Host
 from leasehold.chaos.options import ChaosOptions
 from leasehold.chaos.server import Server
+from leasehold.db.session import Session
+from leasehold.db.statements import load
 from leasehold.testing.proxy import Proxy
 
 SOON_S = 0.3
@@ -17,27 +19,30 @@ SOON_S = 0.3
 
 
 class Attacks:
-    """Call `tick` often; `say` is told what was done. After `end` nothing is hurt any more, and all of it is healed.
-
-    `holding` says how many steps these processes hold.
-    """
+    """Call `start` once and `tick` often; `say` is told what was done. After `end` nothing is hurt any more, and all of
+    it is healed."""
 
     def __init__(
         self, options: ChaosOptions, hosts: Sequence[Host], server: Server, proxy: Proxy | None,
-        say: Callable[[str], None], holding: Callable[[Sequence[int]], int],
+        say: Callable[[str], None], session: Session,
     ) -> None:  # fmt: skip
         self.done: Counter[str] = Counter()
         self._options, self._hosts, self._server, self._proxy, self._say = options, hosts, server, proxy, say
-        self._holding = holding
-        self._draw = {name: random.Random(f"{options.seed} {name}") for name in ("kill", "stop", "cut", "restart")}
+        self._session = session
+        self._draw = {
+            name: random.Random(f"{options.seed} {name}") for name in ("kill", "stop", "cut", "restart", "terminate")
+        }
         self._heal_at_s = 0.0
-        now = time.monotonic()
         self._due: list[tuple[str, float, Callable[[], bool | None], float]] = []
+
+    def start(self) -> None:
+        now = time.monotonic()
         for name, every_s, attack in (
-            ("kill", options.kill_every_s, self._kill),
-            ("stop", options.stop_every_s, self._stop),
-            ("cut", options.cut_every_s, self._cut),
-            ("restart", options.db_restart_every_s, self._restart),
+            ("kill", self._options.kill_every_s, self._kill),
+            ("stop", self._options.stop_every_s, self._stop),
+            ("cut", self._options.cut_every_s, self._cut),
+            ("restart", self._options.db_restart_every_s, self._restart),
+            ("terminate", self._options.terminate_every_s, self._terminate),
         ):
             if every_s:
                 self._due.append((name, every_s, attack, now + SOON_S + self._pause_s(name, every_s)))
@@ -110,6 +115,9 @@ class Attacks:
         self._did("hosts stopped", f"SIGSTOP {host.name} for {for_s:.1f} s, past the TTL of {self._options.ttl_s:g} s")
         return None
 
+    def _holding(self, pids: Sequence[int]) -> int:
+        return int(self._session.fetch(load("leasehold.chaos", "held_by"), (list(pids),))[0][0])
+
     def _cut(self) -> None:
         assert self._proxy is not None
         if self._heal_at_s:
@@ -138,6 +146,17 @@ class Attacks:
         self._say(words[how])
         self._server.restart(how)
         self.done["servers restarted"] += 1
+
+    def _terminate(self) -> bool | None:
+        """End one of the workers' sessions on the server, in the middle of what it does; all duties in turn."""
+        sessions = self._session.fetch(load("leasehold.chaos", "worker_sessions"))
+        if not sessions:
+            return False
+        duty = min((duty for _, duty in sessions), key=lambda one: self.done[f"sessions of {one} ended"])
+        pid = self._draw["terminate"].choice([pid for pid, its in sessions if its == duty])
+        self._session.fetch(load("leasehold.chaos", "terminate"), (pid,))
+        self._did(f"sessions of {duty} ended", f"pg_terminate_backend of a session for {duty}")
+        return None
 
     def _did(self, what: str, text: str) -> None:
         self.done[what] += 1

@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +34,7 @@ SAY_EVERY_S = 2.0
 OPEN_GROUPS = 4
 SHOWN = 20
 LAST_WORDS_S = 1.0
+BEGIN_S = 30.0
 COLLECTION = "default"
 
 
@@ -56,6 +57,8 @@ class Report:
     elapsed_s: float = 0.0
     runs: int = 0
     effects: int = 0
+    deaths: int = 0
+    """Workers that were buried or reaped, as the database has it."""
     attacks: dict[str, int] = field(default_factory=dict)
     refused: dict[str, int] = field(default_factory=dict)
     checks: list[Check] = field(default_factory=list)
@@ -136,7 +139,7 @@ class Lab:
                 proxy.latency_s = self.options.slow_db_s
                 proxy.drop_notifies = self.options.drop_notifies
             self._start_hosts(proxy.url if proxy is not None else url)
-            attacks = Attacks(self.options, self._hosts, self._server, proxy, self._say, self._holding)
+            attacks = Attacks(self.options, self._hosts, self._server, proxy, self._say, self._session)
             self._noise(attacks)
             attacks.end()
             self._settle()
@@ -169,11 +172,23 @@ class Lab:
             host.start()
 
     def _noise(self, attacks: Attacks) -> None:
+        self._begin()
+        attacks.start()
         until_s = time.monotonic() + self.options.for_s
         while time.monotonic() < until_s and not self._interrupted.wait(TICK_S):
             attacks.tick()
             self._restart_hosts()
             if self._finished(submitting=True):
+                return
+
+    def _begin(self) -> None:
+        """Until there is something to hurt."""
+        until_s = time.monotonic() + BEGIN_S
+        while time.monotonic() < until_s and not self._interrupted.wait(TICK_S):
+            self._restart_hosts()
+            self._finished(submitting=True)
+            ended, _, leased, _ = self._look()
+            if ended or leased:
                 return
 
     def _settle(self) -> None:
@@ -227,9 +242,6 @@ class Lab:
         row = self._session.fetch(load(PACKAGE, "progress"))[0]
         return int(row[0]), int(row[1]), int(row[2]), int(row[3])
 
-    def _holding(self, pids: Sequence[int]) -> int:
-        return int(self._session.fetch(load(PACKAGE, "held_by"), (list(pids),))[0][0])
-
     def _tell(self, now: float) -> None:
         if now - self._said_at_s >= SAY_EVERY_S:
             self._said_at_s = now
@@ -267,6 +279,7 @@ class Lab:
         ended, added, leased, open_groups = self._look()
         report.runs = added
         report.refused = checks.refusals(session)
+        report.deaths = int(session.fetch(load(PACKAGE, "deaths"))[0][0])
         self._check("everything has ended", ended == added and leased == 0 and open_groups == 0,
                     f"{ended:,} of {added:,} runs, {open_groups} groups open, {leased} steps leased")  # fmt: skip
         broken = [f"{rule}: {found}" for rule, found in checks.violations(session)]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from leasehold.errors import UsageError
+from leasehold.testing.faults import parse
 
 ATTACKS_BY_DEFAULT = {
     "kill_every_s": 1.5,
@@ -14,7 +15,9 @@ ATTACKS_BY_DEFAULT = {
     "db_restart_every_s": 9.0,
     "drop_replies": 0.02,
     "rollbacks": 0.02,
+    "terminate_every_s": 3.0,
 }
+OFF_BY_DEFAULT = ("slow_db_s", "drop_notifies")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +48,7 @@ class ChaosOptions:
     stop_every_s: float = 0.0
     cut_every_s: float = 0.0
     db_restart_every_s: float = 0.0
+    terminate_every_s: float = 0.0
     drop_replies: float = 0.0
     """Share of commits whose reply is lost."""
     rollbacks: float = 0.0
@@ -52,16 +56,25 @@ class ChaosOptions:
     slow_db_s: float = 0.0
     """Added to every message on the way to the database and back."""
     drop_notifies: bool = False
+    extra_faults: tuple[str, ...] = ()
+    """More of what `leasehold.testing.faults` can do in the workers: `kill_after@leasehold.claim=0.05`."""
 
     def __post_init__(self) -> None:
         for name, low, high in (
             ("runs", 1, 100_000_000), ("for_s", 0.1, 30 * 86_400), ("workers", 1, 64), ("group_runs", 1, 100_000),
             ("ttl_s", 0.5, 3600), ("settle_s", 1, 86_400), ("drop_replies", 0, 0.9), ("rollbacks", 0, 0.3),
-            ("slow_db_s", 0, 60), *((f"{one}_every_s", 0, 86_400) for one in ("kill", "stop", "cut", "db_restart")),
+            ("slow_db_s", 0, 60), *((f"{one}_every_s", 0, 86_400) for one in
+                    ("kill", "stop", "cut", "db_restart", "terminate")),
         ):  # fmt: skip
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 raise UsageError(f"chaos: {name} is {value:g}; it must be between {low:g} and {high:g}.")
+        try:
+            parse(";".join(self.extra_faults))
+        except ValueError as error:
+            raise UsageError(f"chaos: a fault cannot be understood: {error}",
+                             remedy="Write KIND=P, or KIND@TEXT=P as in kill_after@leasehold.claim=0.05."
+                             ) from error  # fmt: skip
         if self.database and self.db_restart_every_s:
             raise UsageError(
                 "The lab restarts only its own server, and another one was given.",
@@ -79,9 +92,10 @@ class ChaosOptions:
         """For LEASEHOLD_FAULTS in every process that works; "" for none."""
         chances = {"drop_replies": self.drop_replies} | dict.fromkeys(("40001", "40P01", "55P03"), self.rollbacks)
         said = [f"{kind}={chance:g}" for kind, chance in chances.items() if chance]
+        said += self.extra_faults
         return ";".join([f"seed={self.seed}", *said]) if said else ""
 
     def attacks(self) -> dict[str, float]:
         """The attacks that are on, by name."""
-        named = [one.name for one in fields(self) if one.name in {*ATTACKS_BY_DEFAULT, "slow_db_s", "drop_notifies"}]
+        named = [one.name for one in fields(self) if one.name in {*ATTACKS_BY_DEFAULT, *OFF_BY_DEFAULT}]
         return {name: float(getattr(self, name)) for name in named if getattr(self, name)}

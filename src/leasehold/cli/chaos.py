@@ -28,10 +28,12 @@ EXIT = {"complete": 0, "failed": 1, "interrupted": 130}
 @click.option("--stop-every", type=float, metavar="S", help="SIGSTOP a host past the lease time, then SIGCONT.")
 @click.option("--cut-every", type=float, metavar="S", help="Cut the network, refuse, stall it, or leave it half open.")
 @click.option("--db-restart-every", type=float, metavar="S", help="Kill or stop the server; also while it recovers.")
+@click.option("--terminate-every", type=float, metavar="S", help="pg_terminate_backend of a session, of any duty.")
 @click.option("--drop-replies", type=float, metavar="P", help="Share of commits whose reply is lost: 0.02.")
 @click.option("--rollbacks", type=float, metavar="P", help="Share of statements that end in 40001, 40P01, 55P03, each.")
 @click.option("--slow-db", type=float, metavar="S", help="Delay every message to and from the database.")
 @click.option("--drop-notifies", is_flag=True, help="Let no notification arrive.")
+@click.option("--fault", "extra_faults", multiple=True, metavar="KIND@TEXT=P", help="kill_after@leasehold.claim=0.05")
 @click.option("--seed", type=int, metavar="N", help="Draws work and attacks [by the clock].")
 @click.option("--attack-given-server", is_flag=True, help="Allow --database: a new database there is attacked.")
 @common.common
@@ -73,16 +75,17 @@ def chaos(
 
 
 def options_of(given: dict[str, Any], for_: str | None, seed: int, database: str | None) -> Any:
-    from leasehold.chaos.options import ATTACKS_BY_DEFAULT, ChaosOptions
+    from leasehold.chaos.options import ATTACKS_BY_DEFAULT, OFF_BY_DEFAULT, ChaosOptions
     from leasehold.cli.ingest import check_paths
 
     if given["corpus"] is not None:
         check_paths([given["corpus"]])
     seconds = {"kill_every": "kill_every_s", "stop_every": "stop_every_s", "cut_every": "cut_every_s",
-               "db_restart_every": "db_restart_every_s", "slow_db": "slow_db_s", "ttl": "ttl_s"}  # fmt: skip
+               "db_restart_every": "db_restart_every_s", "terminate_every": "terminate_every_s",
+               "slow_db": "slow_db_s", "ttl": "ttl_s"}  # fmt: skip
     chosen = {seconds.get(name, name): value for name, value in given.items() if value is not None}
-    hurts = {"slow_db_s", "drop_notifies", *ATTACKS_BY_DEFAULT}
-    if not any(value is not False for name, value in chosen.items() if name in hurts):
+    hurts = {*OFF_BY_DEFAULT, *ATTACKS_BY_DEFAULT, "extra_faults"}
+    if not any(value is not False and value != () for name, value in chosen.items() if name in hurts):
         chosen |= ATTACKS_BY_DEFAULT
         if database is not None:
             del chosen["db_restart_every_s"]
@@ -93,13 +96,14 @@ def options_of(given: dict[str, Any], for_: str | None, seed: int, database: str
 
 def attacks_of(options: Any) -> str:
     named = [f"{name.removesuffix('_s').replace('_', '-')} {value:g}" for name, value in options.attacks().items()]
-    return ", ".join(named) or "no attacks at all"
+    return ", ".join([*named, *options.extra_faults]) or "no attacks at all"
 
 
 def again(options: Any) -> str:
     """The command that draws the same work and the same attacks."""
     flags = [f"--{name.removesuffix('_s').replace('_', '-')} {value:g}" for name, value in options.attacks().items()]
-    flags = ["--drop-notifies" if flag.startswith("--drop-notifies") else flag for flag in flags] or ["--kill-every 0"]
+    flags = ["--drop-notifies" if flag.startswith("--drop-notifies") else flag for flag in flags]
+    flags = [*flags, *(f"--fault '{fault}'" for fault in options.extra_faults)] or ["--kill-every 0"]
     work = f"--corpus {options.corpus}" if options.corpus else f"--runs {options.runs}" if options.runs else ""
     parts = ["leasehold chaos", work, f"--for {options.for_s:g}s --workers {options.workers} --seed {options.seed}"]
     return " ".join([*filter(None, parts), *flags])
@@ -109,6 +113,7 @@ def lines(report: Any) -> list[str]:
     said = [f"{report.server}; {counted(report.runs, 'run')} in {report.elapsed_s:.1f} s"]
     hurt = ", ".join(f"{what}: {n:,}" for what, n in report.attacks.items()) or "nothing was attacked"
     said.append(f"done to it: {hurt}")
+    said.append(f"workers that died, and were buried or reaped: {report.deaths:,}")
     late = ", ".join(f"{n:,} by {verb}" for verb, n in sorted(report.refused.items())) or "none"
     said.append(f"late writes refused: {late}")
     for check in report.checks:

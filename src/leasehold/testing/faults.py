@@ -9,17 +9,22 @@ session then really closes the connection, so the server sees it go. Kinds:
     40001, 40P01  serialization failure, deadlock: the server rolled the transaction back
     55P03         a lock could not be had in time; the statement is not tried again, the work is
     57P01         the server shuts down
+    kill_before, kill_after, kill_committed
+                  the process ends with SIGKILL: before a statement is sent, when it has run, when it is committed
 
 A statement that is sent alone is its own transaction, so what happens after it finds it committed, whatever the kind.
 
+A kind may be narrowed to statements that contain a text: `kill_after@leasehold.claim=0.1`.
+
 `LEASEHOLD_FAULTS="seed=7;drop_replies=0.05;40001=0.02"` switches it on in real processes of a test, which call
-`install_from_environment()` once at their start.
+`install_from_environment()` once at their start; each draws for itself.
 """
 
 from __future__ import annotations
 
 import os
 import random
+import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -31,6 +36,13 @@ from psycopg import errors as pg
 from leasehold.db import session as sessions
 
 ENVIRONMENT = "LEASEHOLD_FAULTS"
+
+
+def _die() -> psycopg.Error:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("nobody outlives that")
+
+
 KINDS: dict[str, tuple[str, Callable[[], psycopg.Error]]] = {
     "drop": ("before", lambda: psycopg.OperationalError("fault: the connection is lost")),
     "drop_answers": ("after", lambda: psycopg.OperationalError("fault: the answer is lost")),
@@ -39,7 +51,11 @@ KINDS: dict[str, tuple[str, Callable[[], psycopg.Error]]] = {
     "40P01": ("after", lambda: pg.DeadlockDetected("fault: deadlock detected")),
     "55P03": ("before", lambda: pg.LockNotAvailable("fault: canceling statement due to lock timeout")),
     "57P01": ("after", lambda: pg.AdminShutdown("fault: terminating connection due to administrator command")),
+    "kill_before": ("before", _die),
+    "kill_after": ("after", _die),
+    "kill_committed": ("after commit", _die),
 }
+DEADLY = frozenset({"kill_before", "kill_after", "kill_committed"})
 
 
 class FaultPlan:
@@ -47,12 +63,12 @@ class FaultPlan:
 
     Args:
         seed: makes the random ones repeatable for one thread.
-        chances: probability by kind, for each statement or commit.
+        chances: probability by kind, or by `kind@text`, for each statement or commit.
         limit: no more than this many faults in all; what stands still for ever proves nothing.
     """
 
     def __init__(self, seed: int = 0, chances: dict[str, float] | None = None, *, limit: int = 10**9) -> None:
-        unknown = set(chances or {}) - set(KINDS)
+        unknown = {name.partition("@")[0] for name in chances or {}} - set(KINDS)
         if unknown:
             raise ValueError(f"unknown faults {sorted(unknown)}; there are {', '.join(KINDS)}")
         self.random = random.Random(seed)
@@ -71,7 +87,7 @@ class FaultPlan:
 
     def __call__(self, moment: str, statement: str) -> None:
         with self._turn:
-            kind = self._due(moment, statement) or self._drawn(moment)
+            kind = self._due(moment, statement) or self._drawn(moment, statement)
             if kind is None:
                 return
             self.happened[kind] += 1
@@ -87,11 +103,12 @@ class FaultPlan:
                     return kind
         return None
 
-    def _drawn(self, moment: str) -> str | None:
+    def _drawn(self, moment: str, statement: str = "") -> str | None:
         if self.happened.total() >= self.limit:
             return None
-        for kind, chance in self.chances.items():
-            if KINDS[kind][0] == moment and self.random.random() < chance:
+        for name, chance in self.chances.items():
+            kind, _, text = name.partition("@")
+            if KINDS[kind][0] == moment and text in statement and self.random.random() < chance:
                 return kind
         return None
 
@@ -107,7 +124,7 @@ class FaultPlan:
 
 def parse(text: str) -> FaultPlan:
     """A plan from `seed=7;drop_replies=0.05;40001=0.02;limit=100`."""
-    pairs = dict(part.split("=", 1) for part in text.replace(" ", "").split(";") if part)
+    pairs = dict(part.strip().rsplit("=", 1) for part in text.split(";") if part.strip())
     seed, limit = int(pairs.pop("seed", "0")), int(pairs.pop("limit", str(10**9)))
     return FaultPlan(seed, {kind: float(chance) for kind, chance in pairs.items()}, limit=limit)
 
@@ -118,5 +135,6 @@ def install_from_environment() -> FaultPlan | None:
     if not text:
         return None
     plan = parse(text)
+    plan.random.seed(f"{text} {os.getpid()}")  # a process that is started again meets other faults than the last one
     sessions.fault = plan
     return plan

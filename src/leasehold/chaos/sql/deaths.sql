@@ -1,0 +1,1 @@
+select count(*) from leasehold.holder where end_reason = 'reaped'
