@@ -17,7 +17,6 @@ from leasehold.sources import folder
 pytestmark = pytest.mark.one_server
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(64))
-DOCX = b"PK\x03\x04" + bytes(22) + b"\x13\x00\x00\x00[Content_Types].xmlword/document.xml"
 
 
 @pytest.fixture
@@ -63,6 +62,30 @@ def test_names_with_newlines_and_undecodable_bytes_are_stored_under_one_spelling
     assert library.ingest().runs == 0 or library.ingest().new == 0
 
 
+def test_what_cannot_be_opened_fails_with_its_own_reason_and_a_remedy(library: Library) -> None:
+    office = Path(__file__).parents[1] / "data" / "office"
+    letter = (office / "letter.docx").read_bytes()
+    library.write("cut.docx", letter[:9000])
+    library.write("cut.pdf", made_files.pdf_report()[:-900])
+    library.write("locked.pdf", made_files.pdf_encrypted())
+    library.write("pageless.pdf", made_files.pdf_without_pages())
+    library.write("bomb.zip", made_files.zipped({"zeros.txt": bytes(80_000_000)}))
+    library.write("locked-inside.zip", made_files.zipped({"a.pdf": made_files.pdf_encrypted()}))
+    library.write("not-a-letter.docx", "a text that somebody named .docx")
+    report = library.ingest()
+    assert report.outcome == "failed"
+    assert {one.path: one.reason for one in troubles(library.session, states=["failed"])} == {
+        "cut.docx": "truncated",
+        "cut.pdf": "truncated",
+        "locked.pdf": "encrypted",
+        "pageless.pdf": "no pages",
+        "bomb.zip": "decompression bomb",
+        "locked-inside.zip": "encrypted",
+    }
+    assert library.states()["not-a-letter.docx"] == ("stored", None)
+    assert all(remedies(library).values())
+
+
 def test_identical_files_are_one_document_with_two_items_and_parsed_once(library: Library) -> None:
     library.write("a.txt", "the same pelican")
     library.write("sub/b.txt", "the same pelican")
@@ -94,7 +117,7 @@ def test_what_cannot_be_read_as_text_is_skipped_with_the_reason_and_exits_0(libr
     library.write("scanned.pdf", made_files.pdf_picture())
     library.write("film.mp4", b"\x00\x00\x00\x18ftypmp42" + bytes(64))
     library.write("picture.png", PNG)
-    library.write("letter.docx", DOCX)
+    library.write("pictures.zip", made_files.zipped({"a.png": PNG}))
     os.mkfifo(root / "pipe")
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(os.path.relpath(root / "socket"))
@@ -112,7 +135,7 @@ def test_what_cannot_be_read_as_text_is_skipped_with_the_reason_and_exits_0(libr
         "scanned.pdf": ("skipped", "no text found"),
         "film.mp4": ("skipped", "no reader for the type"),
         "picture.png": ("skipped", "no reader for the type"),
-        "letter.docx": ("skipped", "no reader for the type"),
+        "pictures.zip": ("skipped", "no text found"),
         "pipe": ("skipped", "not a regular file"),
         "socket": ("skipped", "not a regular file"),
         "loop": ("skipped", "dangling link"),

@@ -16,6 +16,8 @@ from leasehold.documents import recipes
 from leasehold.documents.reports import troubles
 from leasehold.steps import pdf, readers
 
+OFFICE = Path(__file__).parents[1] / "data" / "office"
+
 pytestmark = pytest.mark.one_server
 
 
@@ -42,6 +44,32 @@ def test_an_answer_from_a_pdf_has_its_page_and_box_and_one_from_a_text_its_line(
     line = by_path["notes.txt"]
     assert (line.place, line.where, line.line) == (None, "line 3", 3)
     assert json.loads(json.dumps(asdict(page)))["place"] == page.place
+
+
+def test_answers_name_cells_slides_parts_members_and_paragraphs(library: Library) -> None:
+    """Method: every format of the same three documents, and an archive of some of them; the answer's words."""
+    for file in OFFICE.iterdir():
+        library.write(file.name, file.read_bytes())
+    library.write("all.zip", made_files.zipped({f"deep/{one}": (OFFICE / one).read_bytes() for one in ("rents.ods",)}))
+    report = library.ingest()
+    assert report.verdicts == {"stored": {"": len(list(OFFICE.iterdir()))}, "skipped": {"no reader for the type": 1}}
+    found = {(answer.path, answer.where) for answer in library.search("Charles Babbage rent", limit=50)}
+    assert found >= {
+        ("rents.xlsx", "Rents!A1:C3"),
+        ("rents.xls", "Rents!A1:C3"),
+        ("all.zip", "deep/rents.ods, Rents!A1:C3"),
+        ("letter.docx", "paragraph 6"),
+        ("letter.rtf", "paragraph 6"),
+        ("letter.epub", "chapter 1"),
+        ("letter.pdf", "page 1"),
+    }
+    notes = library.search("why slate lasts", limit=50)
+    assert {(answer.path, answer.where) for answer in notes} >= {
+        ("show.pptx", "slide 1 (notes)"),
+        ("show.odp", "slide 1 (notes)"),
+    }
+    (cells,) = {json.dumps(answer.place) for answer in library.search("Charles Babbage") if answer.path == "rents.xls"}
+    assert json.loads(cells) == {"sheet": "Rents", "cells": "A1:C3"}
 
 
 def test_the_way_out_for_a_pdf_of_pictures_is_shown_as_a_remedy(library: Library) -> None:

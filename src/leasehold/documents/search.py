@@ -117,7 +117,7 @@ def _answer(hit: searching.Hit, question: str) -> Answer:
     file = root if root.is_file() else root / os.fsdecode(decode_path(hit.path))
     line = min(hit.line_start + offset, hit.line_end)
     pairs = hit.place or []
-    place = places.as_json(pairs, hit.line_start, hit.line_end) if pairs else None
+    place = places.as_json(pairs, hit.line_start, hit.line_end, line) if pairs else None
     where = places.described(pairs, hit.line_start, hit.line_end, line)
     return Answer(
         hit.path, str(file), line, hit.line_start, hit.line_end, where, place, hit.heading, hit.title, hit.text,

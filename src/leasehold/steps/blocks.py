@@ -10,7 +10,7 @@ Not here: what a piece is (the readers), how blocks become chunks (`chunking`).
 
 from __future__ import annotations
 
-from leasehold.types import Block
+from leasehold.types import Block, Place
 
 GAP_MAX = 2
 """Pieces further apart than this many lines become two blocks; blank lines beyond one say nothing to a reader."""
@@ -47,6 +47,7 @@ class BlockBuilder:
     def __init__(self) -> None:
         self.blocks: list[Block] = []
         self.heading: tuple[str, ...] = ()
+        self.place: Place = ()
         self._parts: list[str] = []
         self._first_line = 0
         self._line = 0
@@ -98,6 +99,6 @@ class BlockBuilder:
         """End the block, when there is one."""
         text = self.text()
         if text and not text.isspace():
-            self.blocks.append(Block(text, self._first_line, self.heading))
+            self.blocks.append(Block(text, self._first_line, self.heading, self.place))
         self._parts.clear()
         self._size = 0

@@ -2,7 +2,8 @@
 
 No HTML library tells where in the file a piece of text stood, and the line is half of a search answer. So this is a
 scanner over tags, comments and text that never builds a tree: block-level tags end a block, `h1` to `h6` make the
-heading path, and what is not for reading (scripts, styles, templates, navigation, footers, asides) is passed over.
+heading path, and what is not for reading (scripts, styles, templates, navigation, footers, asides, what is hidden,
+notices about cookies) is passed over.
 
 Scanning never fails and never goes back: where a construct is not closed, it is closed by the end of the file, or its
 `<` is text. If leaving out navigation leaves nothing, the page is read again with it, because some pages put all they
@@ -19,7 +20,7 @@ from leasehold.steps.blocks import BlockBuilder, short_heading, too_fine
 from leasehold.steps.decoding import clean, decode
 from leasehold.types import Parsed
 
-READER_VERSION = 1
+READER_VERSION = 2
 
 _BLOCKS = """
     address article aside blockquote body caption center dd details dialog dir div dl dt fieldset figcaption figure
@@ -27,22 +28,33 @@ _BLOCKS = """
     select summary table tbody tfoot thead title tr ul
 """
 BLOCK_TAGS = frozenset(_BLOCKS.split())
+PARAGRAPHS = frozenset({"p", "div", "center"})
+"""Within a cell of a table these end nothing: the row is what belongs together."""
 HEADINGS = {"h1": 1, "h2": 2, "h3": 3, "h4": 4, "h5": 5, "h6": 6}
 RAW_TAGS = frozenset({"script", "style", "iframe", "noembed", "noframes", "xmp", "textarea", "title"})
 """Their content has no tags in it and ends only at their own end tag."""
 UNREAD_TAGS = frozenset({"script", "style", "iframe", "noembed", "noframes", "template", "svg"})
-LAYOUT_TAGS = frozenset({"nav", "footer", "aside"})
+LAYOUT_TAGS = frozenset({"nav", "footer", "aside", "dialog"})
+BOXES = frozenset({"div", "section", "header", "ul", "ol", "form", "table", "menu"})
+"""Tags that are always closed, and so can be passed over up to their end."""
 
 
 def read(data: bytes, media_type: str, name: str) -> Parsed:
     text, notes = decode(data)
+    parsed = read_text(text)
+    return Parsed(parsed.blocks, parsed.title, (*notes, *parsed.notes))
+
+
+def read_text(text: str) -> Parsed:
+    """Read a page that is text already, as a part of a mail is."""
+    notes: tuple[str, ...] = ()
     page = _Page(text, UNREAD_TAGS | LAYOUT_TAGS)
     page.scan()
     if not page.builder.blocks:
         page = _Page(text, UNREAD_TAGS)
         page.scan()
         if page.builder.blocks:
-            notes = (*notes, "read with navigation and footers: there is no text outside of them")
+            notes = ("read with navigation and footers: there is no text outside of them",)
     return Parsed(tuple(page.builder.blocks), title=page.title, notes=notes)
 
 
@@ -60,6 +72,7 @@ class _Page:
         self._path: list[tuple[int, str]] = []
         self._pre = 0
         self._between = ""
+        self._cell = False
 
     def scan(self) -> None:
         position, text = 0, self.text
@@ -68,7 +81,10 @@ class _Page:
             self._text(position, found.start())
             position = found.end()
             if found["name"]:
-                position = self._tag(found["name"].lower(), bool(found["slash"]), position)
+                name = found["name"].lower()
+                if not found["slash"] and name in BOXES and not self._skipping and self._is_boilerplate(found):
+                    self._skipping, self._depth = name, 0
+                position = self._tag(name, bool(found["slash"]), position)
         self._text(position, len(text))
         self._end_block()
         self.builder.end()
@@ -80,11 +96,17 @@ class _Page:
             if self._depth == 0:
                 self._skipping = ""
             return self._past_raw(name, position) if name in RAW_TAGS and not closing else position
-        if name in BLOCK_TAGS:
+        if name in PARAGRAPHS and self._cell:
+            self._between = self._between or " "
+        elif name in BLOCK_TAGS:
             self._end_block()
+            self._cell = False
             self._pre = max(0, self._pre + (-1 if closing else 1)) if name == "pre" else self._pre
-        elif name in {"td", "th"} and not closing and self.builder:
+        elif name in {"td", "th"} and not closing and not self.builder:
+            self._cell = True
+        elif name in {"td", "th"} and not closing:
             self._between = " | "
+            self._cell = True
         elif name == "br":
             self._between = " "
         if name in HEADINGS and not too_fine(len(self.builder.blocks), position):
@@ -95,6 +117,10 @@ class _Page:
         if name in self.unread and not closing:
             self._skipping, self._depth = name, 1
         return position
+
+    def _is_boilerplate(self, tag: re.Match[str]) -> bool:
+        """Whether a box says of itself that it is no content; never asked when the page is read with everything."""
+        return self.unread >= LAYOUT_TAGS and _boilerplate().search(tag.group()) is not None
 
     def _raw(self, name: str, position: int) -> int:
         end = self._past_raw(name, position)
@@ -161,6 +187,17 @@ def _markup() -> re.Pattern[str]:
              [^>=]*+(?:=\s*+(?:"[^"]*+"|'[^']*+')?+[^>=]*+)*+(?:>|\Z)
         """,
         re.VERBOSE,
+    )
+
+
+@cache
+def _boilerplate() -> re.Pattern[str]:
+    return re.compile(
+        r"""\s(?:role\s*=\s*["']?(?:navigation|banner|contentinfo|search|dialog|alertdialog)\b
+              | aria-hidden\s*=\s*["']?true\b | hidden(?=[\s/>=])
+              | (?:id|class)\s*=\s*["'][^"']*\b(?:cookie|consent|gdpr)[-_]?(?:banner|notice|bar|popup|modal|consent)
+            )""",
+        re.VERBOSE | re.IGNORECASE,
     )
 
 

@@ -10,6 +10,20 @@ PDF = "application/pdf"
 _OFFICE = "application/vnd.openxmlformats-officedocument"
 _OPENDOCUMENT = "application/vnd.oasis.opendocument"
 
+DOCX = f"{_OFFICE}.wordprocessingml.document"
+PPTX = f"{_OFFICE}.presentationml.presentation"
+XLSX = f"{_OFFICE}.spreadsheetml.sheet"
+ODT, ODP, ODS = (f"{_OPENDOCUMENT}.{kind}" for kind in ("text", "presentation", "spreadsheet"))
+XLS, XLSB = "application/vnd.ms-excel", "application/vnd.ms-excel.sheet.binary.macroenabled.12"
+ENCRYPTED_OFFICE = "application/x-encrypted-office"
+RTF, EML, MBOX = "application/rtf", "message/rfc822", "application/mbox"
+NOTEBOOK, CHAT = "application/x-ipynb+json", "application/x-chat+json"
+ARCHIVES = (
+    "application/zip", "application/x-tar", "application/gzip", "application/x-bzip2", "application/x-xz",
+    "application/zstd",
+)  # fmt: skip
+EPUB = "application/epub+zip"
+
 BY_EXTENSION = {
     "txt": "text/plain", "text": "text/plain", "log": "text/plain", "rst": "text/plain", "adoc": "text/plain",
     "asciidoc": "text/plain", "org": "text/plain", "srt": "text/plain", "vtt": "text/plain",
@@ -18,13 +32,13 @@ BY_EXTENSION = {
     "mdx": "text/markdown", "qmd": "text/markdown", "rmd": "text/markdown",
     "html": "text/html", "htm": "text/html", "xhtml": "text/html",
     "csv": "text/csv", "tsv": "text/csv", "tab": "text/csv",
-    "json": "application/json", "geojson": "application/json", "ipynb": "application/json",
+    "json": "application/json", "geojson": "application/json", "ipynb": NOTEBOOK,
     "jsonc": "application/json", "webmanifest": "application/json",
     "jsonl": "application/jsonl", "ndjson": "application/jsonl",
     "pdf": "application/pdf", "rtf": "application/rtf", "ps": "application/postscript",
     "eps": "application/postscript", "epub": "application/epub+zip",
     "docx": f"{_OFFICE}.wordprocessingml.document", "pptx": f"{_OFFICE}.presentationml.presentation",
-    "xlsx": f"{_OFFICE}.spreadsheetml.sheet",
+    "xlsx": XLSX, "xlsm": XLSX, "xltx": XLSX, "docm": DOCX, "dotx": DOCX, "pptm": PPTX, "ppsx": PPTX, "xlsb": XLSB,
     "odt": f"{_OPENDOCUMENT}.text", "ods": f"{_OPENDOCUMENT}.spreadsheet", "odp": f"{_OPENDOCUMENT}.presentation",
     "doc": "application/msword", "xls": "application/vnd.ms-excel", "ppt": "application/vnd.ms-powerpoint",
     "msg": "application/vnd.ms-outlook", "eml": "message/rfc822", "mbox": "application/mbox",
@@ -36,10 +50,8 @@ BY_EXTENSION = {
     "parquet": "application/vnd.apache.parquet", "ttf": "font/ttf", "otf": "font/otf",
 }  # fmt: skip
 
-UNREAD_TEXT = frozenset(
-    {"application/rtf", "application/postscript", "message/rfc822", "application/mbox", "image/svg+xml"}
-)  # fmt: skip
-"""Text in its bytes, but not worth a reader that takes it as it stands: mark-up, encodings, drawings."""
+OTHER_TEXT = frozenset({RTF, EML, MBOX, NOTEBOOK, "application/postscript", "image/svg+xml"})
+"""Text in its bytes, but no text to be read as it stands: encodings, mark-up, drawings."""
 
 _LANGUAGES = {
     "python": "py pyi pyw pyx pxd", "javascript": "js mjs cjs jsx", "typescript": "ts tsx mts cts",
@@ -111,15 +123,30 @@ MAGIC: tuple[tuple[int, bytes, str], ...] = (
 
 RIFF = {b"WAVE": "audio/wav", b"WEBP": "image/webp", b"AVI ": "video/x-msvideo"}
 
-ZIP_PARTS = (
-    (b"mimetypeapplication/epub+zip", "application/epub+zip"),
-    (b"mimetypeapplication/vnd.oasis.opendocument.text", f"{_OPENDOCUMENT}.text"),
-    (b"mimetypeapplication/vnd.oasis.opendocument.spreadsheet", f"{_OPENDOCUMENT}.spreadsheet"),
-    (b"mimetypeapplication/vnd.oasis.opendocument.presentation", f"{_OPENDOCUMENT}.presentation"),
-    (b"word/", f"{_OFFICE}.wordprocessingml.document"),
-    (b"ppt/", f"{_OFFICE}.presentationml.presentation"),
-    (b"xl/", f"{_OFFICE}.spreadsheetml.sheet"),
+OLE_STREAMS = (
+    ("EncryptedPackage", ENCRYPTED_OFFICE),
+    ("WordDocument", "application/msword"),
+    ("PowerPoint Document", "application/vnd.ms-powerpoint"),
+    ("Workbook", XLS),
+    ("__substg1.0_", "application/vnd.ms-outlook"),
+    ("Book", XLS),
 )
+"""Names of streams as they stand in an OLE file, in UTF-16, and what has them."""
+
+ZIP_ENTRIES = (
+    ("word/", DOCX), ("ppt/", PPTX), ("xl/workbook.bin", XLSB), ("xl/", XLSX), ("META-INF/container.xml", EPUB),
+    ("AndroidManifest.xml", "application/vnd.android.package-archive"),
+    ("META-INF/MANIFEST.MF", "application/java-archive"),
+)  # fmt: skip
+"""What the entries of a zip begin with, and what has them; office files also have `[Content_Types].xml`."""
+
+ZIP_PARTS = (
+    (b"mimetypeapplication/epub+zip", EPUB),
+    (b"mimetypeapplication/vnd.oasis.opendocument.text", ODT),
+    (b"mimetypeapplication/vnd.oasis.opendocument.spreadsheet", ODS),
+    (b"mimetypeapplication/vnd.oasis.opendocument.presentation", ODP),
+)
+"""The first entry of a zip, by which some formats say what they are."""
 
 CONTAINERS = {
     "application/zip": frozenset(

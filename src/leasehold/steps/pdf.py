@@ -78,7 +78,8 @@ def _opened(pypdfium2: Any, raw: Any, data: bytes) -> Any:
     try:
         document = pypdfium2.PdfDocument(data)
     except pypdfium2.PdfiumError as error:
-        if getattr(error, "err_code", None) == raw.FPDF_ERR_PASSWORD:
+        # pdfium keeps the code of an earlier file where it has none for this one, so it is not believed alone
+        if getattr(error, "err_code", None) == raw.FPDF_ERR_PASSWORD and b"/Encrypt" in data:
             raise _encrypted() from None
         if not ended:
             raise _truncated() from None

@@ -25,49 +25,47 @@ from typing import Any
 
 from leasehold.types import Place
 
-JOINTS = {"member": "!", "part": "."}
-"""How a place inside a place of the same kind is written; any other kind of the inner one wins."""
+JOINT = "!"
+"""Between a container and what is in it, when both are of one kind: `backup.zip!notes/a.md`."""
 LINELESS = frozenset({"page", "slide", "sheet", "chapter", "counts"})
 """Where a line is our way to count and nothing that a person finds again."""
 
 
 def inside(outer: Place, inner: Place) -> Place:
     """The place *inner* of a document that itself stands at *outer*."""
-    found: dict[str, str | int] = dict(outer)
-    for kind, value in inner:
-        if kind in found:
-            value = f"{found.pop(kind)}{JOINTS[kind]}{value}" if kind in JOINTS else value  # noqa: PLW2901
-        found[kind] = value
-    return tuple(found.items())
+    if outer and inner and outer[-1][0] == inner[0][0]:
+        return (*outer[:-1], (inner[0][0], f"{outer[-1][1]}{JOINT}{inner[0][1]}"), *inner[1:])
+    return (*outer, *inner)
 
 
-def as_json(pairs: Iterable[Sequence[Any]], first: int, last: int) -> dict[str, Any]:
-    """The place of lines *first* to *last* as `--json` gives it: `{"sheet": "Rents", "cells": "A2:C9"}`."""
-    found: dict[str, Any] = {str(kind): value for kind, value in pairs}
+def as_json(pairs: Iterable[Sequence[Any]], first: int, last: int, line: int) -> dict[str, Any]:
+    """The place of lines *first* to *last*, of which *line* fits best: `{"sheet": "Rents", "cells": "A2:C9"}`."""
+    found: dict[str, Any] = {}
+    for kind, value in pairs:  # an archive in a mail in an archive has two members
+        found[str(kind)] = f"{found[kind]}{JOINT}{value}" if kind in found else value
     if "columns" in found:
         found["cells"] = _cells(str(found.pop("columns")), first, last)
     if "counts" in found:
-        found[str(found.pop("counts"))] = first
+        found[str(found.pop("counts"))] = line
     return found
 
 
 def described(pairs: Iterable[Sequence[Any]], first: int, last: int, line: int) -> str:
     """The place in a few words: `a.eml, part 2, page 3`; with the line where a person can find it by that."""
-    pairs = list(pairs)
-    kinds = {kind for kind, _ in pairs}
-    place = as_json(pairs, first, last)
-    place.pop("box", None)
-    words = []
-    for kind, value in place.items():
+    words: list[str] = []
+    known = dict(pairs := [(str(kind), value) for kind, value in pairs])
+    for kind, value in pairs:
         if kind == "member":
             words.append(str(value))
         elif kind == "sheet":
-            words.append(f"{value}!{place['cells']}")
+            words.append(f"{value}!{_cells(str(known.get('columns', 'A')), first, last)}")
         elif kind == "notes":
             words[-1:] = [f"{words[-1]} (notes)"] if words else ["notes"]
-        elif kind != "cells":
+        elif kind == "counts":
+            words.append(f"{value} {line}")
+        elif kind not in ("columns", "box"):
             words.append(f"{kind} {value}")
-    return ", ".join(words if kinds & LINELESS else [*words, f"line {line}"])
+    return ", ".join(words if LINELESS & set(known) else [*words, f"line {line}"])
 
 
 def _cells(columns: str, first: int, last: int) -> str:

@@ -122,6 +122,18 @@ BUILT_IN = (
     BuiltIn("tabular", ("text/csv",), "CSV, TSV"),
     BuiltIn("json_text", ("application/json", "application/jsonl"), "JSON, JSON lines"),
     BuiltIn("source", ("text/x-source",), "source code, settings, mark-up"),
+    BuiltIn("word", (media.DOCX,), "Word documents (DOCX)"),
+    BuiltIn("slides", (media.PPTX,), "presentations (PPTX)"),
+    BuiltIn("opendocument", (media.ODT, media.ODP), "OpenDocument texts and presentations"),
+    BuiltIn("sheets", (media.XLSX, media.ODS), "workbooks (XLSX, ODS)"),
+    BuiltIn("sheets", (media.XLS, media.XLSB), "binary workbooks (XLS, XLSB)", (Need("python_calamine", DOCS),)),
+    BuiltIn("ole", (media.ENCRYPTED_OFFICE,), "office files with a password, to say so"),
+    BuiltIn("rtf", (media.RTF,), "RTF"),
+    BuiltIn("mail", (media.EML, media.MBOX), "mail and mailboxes, attachments by their own readers", container=True),
+    BuiltIn("notebook", (media.NOTEBOOK,), "Jupyter notebooks"),
+    BuiltIn("chats", (media.CHAT,), "chat exports in JSON"),
+    BuiltIn("archives", media.ARCHIVES, "archives and packed files, members by their own readers", container=True),
+    BuiltIn("epub", (media.EPUB,), "books (EPUB)"),
     BuiltIn("pdf", (media.PDF,), "PDF with a text layer", (Need("pypdfium2", DOCS),)),
 )
 

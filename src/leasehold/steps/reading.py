@@ -8,10 +8,8 @@ and their blocks stand in the container's `Parsed` with the way to the member as
 line per file. A member that cannot be read does not fail its container: it is said in a note, unless nothing else
 gave any text; then its failure is the container's.
 
-Limits, each with its own reason: how deep members nest, how many there are, how far they expand. They hold for one
-file with all that is inside it, so that nesting does not multiply them.
-
-Not here: finding out the media type (`detection`), who reads it (`readers`), cutting to size (`chunking`).
+Not here: finding out the media type (`detection`), who reads it (`readers`), how far it may expand (`limits`), cutting
+to size (`chunking`).
 """
 
 from __future__ import annotations
@@ -19,28 +17,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from leasehold.steps import readers
+from leasehold.steps import limits, readers
 from leasehold.steps.decoding import clean
 from leasehold.steps.detection import detect, essence, language
 from leasehold.steps.places import inside, shown_name
 from leasehold.types import Block, Member, Parsed, StepError
 
-DEPTH_MAX = 5
-"""A mail in an archive in a mail is three. What is deeper is noted and not read."""
-MEMBERS_MAX = 100_000
-EXPANDED_BYTES_MAX = 1 << 30
-"""All members of a file together. A worker holds one member at a time, and the text of all."""
-RATIO_MAX = 200
-"""Members may be this many times larger than their file, beyond what is free. Text logs reach 40."""
-RATIO_FREE_BYTES = 64 << 20
-TEXT_CHARS_MAX = 200_000_000
-"""Text that one file may have; more would not fit a field of the database."""
 NAMED_MAX = 10
 """Members whose failure is named in the notes; the others are counted."""
-
-BOMB = "decompression bomb"
-TOO_FAR = "expands too far"
-UNPACK = "Unpack it yourself, and ingest the folder."
 
 
 def read(data: bytes, *, media_type: str, name: str) -> Parsed:
@@ -69,8 +53,8 @@ class _Nest:
     """One file with everything inside it: what it has used of the limits."""
 
     def __init__(self, size: int) -> None:
-        self._allowed = min(EXPANDED_BYTES_MAX, max(RATIO_FREE_BYTES, RATIO_MAX * size))
-        self._expanded = 0
+        self._size = size
+        self._left = limits.allowed_bytes(size)
         self._members = 0
         self._characters = 0
 
@@ -92,8 +76,8 @@ class _Nest:
 
     def _count(self, blocks: Iterable[Block]) -> None:
         self._characters += sum(len(block.text) for block in blocks)
-        if self._characters > TEXT_CHARS_MAX:
-            raise StepError(TOO_FAR, f"more than {TEXT_CHARS_MAX:,} characters of text", remedy=UNPACK)
+        if self._characters > limits.TEXT_CHARS_MAX:
+            raise _too_far(f"more than {limits.TEXT_CHARS_MAX:,} characters of text")
 
     def _with_members(self, parsed: Parsed, depth: int) -> Parsed:
         """*parsed* with the blocks of its members behind its own."""
@@ -103,7 +87,7 @@ class _Nest:
             try:
                 found = self._member(member, depth + 1)
             except StepError as error:
-                if error.reason in (BOMB, TOO_FAR):
+                if limits.stops_all(error):
                     raise
                 unread.add(shown, error)
                 continue
@@ -116,25 +100,27 @@ class _Nest:
 
     def _member(self, member: Member, depth: int) -> Parsed | None:
         self._members += 1
-        if self._members > MEMBERS_MAX:
-            raise StepError(TOO_FAR, f"more than {MEMBERS_MAX:,} members", remedy=UNPACK)
-        left = self._allowed - self._expanded
-        data = member.data(left)
-        self._expanded += len(data)
-        if len(data) > left:
-            raise self._over()
+        if self._members > limits.MEMBERS_MAX:
+            raise _too_far(f"more than {limits.MEMBERS_MAX:,} members")
+        limit = min(self._left, limits.MEMBER_BYTES_MAX)
+        data = member.data(limit)
+        self._left -= min(len(data), limit)
+        if len(data) > limit:
+            if limit < limits.MEMBER_BYTES_MAX:
+                raise limits.over(self._size)
+            raise StepError("too large", f"more than {limit:,} bytes", remedy=limits.UNPACK)
         if not data:
             return None
         media_type = detect(member.name, data)
         found = readers.find(media_type)
-        if depth >= DEPTH_MAX and found is not None and found.container:
-            raise StepError("nested too deep", f"more than {DEPTH_MAX} containers in one another", remedy=UNPACK)
+        if depth >= limits.DEPTH_MAX and found is not None and found.container:
+            detail = f"more than {limits.DEPTH_MAX} containers in one another"
+            raise StepError("nested too deep", detail, remedy=limits.UNPACK)
         return self.read(data, media_type, member.name, depth)
 
-    def _over(self) -> StepError:
-        if self._allowed < EXPANDED_BYTES_MAX:
-            return StepError(BOMB, f"it expands to more than {RATIO_MAX} times its size", remedy=UNPACK)
-        return StepError(TOO_FAR, f"its members have more than {EXPANDED_BYTES_MAX:,} bytes", remedy=UNPACK)
+
+def _too_far(detail: str) -> StepError:
+    return StepError(limits.TOO_FAR, detail, remedy=limits.UNPACK)
 
 
 def _storable(parsed: Parsed) -> Parsed:
@@ -188,6 +174,6 @@ def _until_damage(members: Iterable[Member], unread: _Unread) -> Iterator[Member
     try:
         yield from members
     except StepError as error:
-        if error.reason in (BOMB, TOO_FAR):
+        if limits.stops_all(error):
             raise
         unread.add("", error)

@@ -44,7 +44,7 @@ def _add_rows(text: str, delimiter: str, builder: BlockBuilder) -> None:
     for row in rows:
         cells = " | ".join(row).rstrip(" |")
         if cells:
-            if first and _is_header(row):
+            if first and is_header(row):
                 builder.heading = (short_heading(cells),)
             first = False
             builder.add(cells, line)
@@ -67,7 +67,7 @@ def _delimiter(sample: str) -> str:
     return max(DELIMITERS, key=agreement)
 
 
-def _is_header(row: list[str]) -> bool:
+def is_header(row: list[str]) -> bool:
     """A first row of different words, none of them a number, names the columns."""
     return len(row) > 1 and len(set(row)) == len(row) and not any(_is_value(cell) for cell in row)
 
