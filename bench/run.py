@@ -25,6 +25,7 @@ RUNS = (
     ("worker.py", "drain --steps 100000 --chain 5 --processes 2"),
     ("worker.py", "latency --steps 200"),
     ("worker.py", "alone --steps 200"),
+    ("seats.py", ""),
     ("claims.py", "--rows 20000"),
 )
 

@@ -288,6 +288,13 @@ MACHINES: dict[str, tuple[tuple[str, ...], str]] = {
         ("living",),
         "A process that may hold leases. One that has ended never comes back; the process joins again as a new one.",
     ),
+    "Seat": (
+        ("free",),
+        """
+        A place at a resource: free, `leased` to a page or a step, `held` by a process without a step, or gone, because
+        the limit was lowered. What comes back to a resource that has too many is gone at once.
+        """,
+    ),
 }
 
 

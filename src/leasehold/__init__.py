@@ -21,6 +21,7 @@ __all__ = [
     "Worker",
     "WorkerConfig",
     "__version__",
+    "hold",
 ]
 
 _HOMES = {
@@ -34,10 +35,12 @@ _HOMES = {
     "StepLease": "leasehold.types",
     "Worker": "leasehold.worker.worker",
     "WorkerConfig": "leasehold.worker.worker",
+    "hold": "leasehold.kernel.holding",
 }
 
 if TYPE_CHECKING:
     from leasehold.errors import LeaseholdError
+    from leasehold.kernel.holding import hold
     from leasehold.types import Done, ErrorClass, Skip, Snooze, StepError, StepLease
     from leasehold.worker.kinds import Kind
     from leasehold.worker.worker import Worker, WorkerConfig

@@ -105,6 +105,15 @@ class HolderGone(LeaseholdError):
     remedy = "Stop working what it held, and join again as a new holder."
 
 
+class SeatLost(LeaseholdError):
+    """The seat was taken away before its holder gave it back."""
+
+    code, http_status = "seat_lost", 409
+    remedy = (
+        "Treat what was not finished as not done, and take the seat again; `leasehold lock why KEY` says who has it."
+    )
+
+
 # -- submitting -------------------------------------------------------------------------------------------------------
 
 

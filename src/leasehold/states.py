@@ -68,3 +68,20 @@ HOLDER: Final[Transitions] = {
     "leave": {"living": _to("left")},
     "expire": {"living": _to("reaped")},
 }
+
+SEAT: Final[Transitions] = {
+    "claim": {"free": _to("leased")},
+    "take": {"free": _to("held")},
+    "step ends": {
+        "leased": _to("leased", "free", "gone")
+    },  # the last step of a page, or the step that it was taken for
+    "give back": {"held": _to("free", "gone")},
+    "holder ends": {"leased": _to("free", "gone"), "held": _to("free", "gone")},
+    "deadline passes": {"leased": _to("free", "gone")},
+    "group cancelled": {"leased": _to("free", "gone")},
+    "break": {"leased": _to("free", "gone"), "held": _to("free", "gone")},
+    "shrink": {"free": _to("free", "gone"), "leased": _to("leased"), "held": _to("held")},
+    "grow": {"gone": _to("free")},
+}
+"""A place at a resource. It is gone when its resource has fewer; what comes back to a resource that was made smaller is
+gone at once."""

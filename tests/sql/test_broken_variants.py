@@ -23,6 +23,7 @@ import test_groups
 import test_holders
 import test_lock_order
 import test_pauses
+import test_seats
 import test_successors
 from psycopg import errors
 
@@ -129,7 +130,7 @@ VARIANTS = {
     "a claim waits for locked steps": Variant(
         "claim",
         test_claim.test_of_two_claims_on_one_step_one_wins_and_the_loser_does_not_wait,
-        (("order by c.position limit p_limits[i] for update skip locked", "order by c.position limit p_limits[i] for update nowait"),),
+        (("order by c.position limit v_limit for update skip locked", "order by c.position limit v_limit for update nowait"),),
         errors.LockNotAvailable,
     ),
     "an empty claim's number stays open": Variant(
@@ -284,6 +285,16 @@ VARIANTS = {
         test_successors.test_no_more_is_leased_than_the_pool_has_room_for_and_a_lease_may_cover,
         (("limit least(v_rooms[v_pool], (v.terms ->> 1)::integer)", "limit 500"),),
     ),
+    "a finish passes a kind's share": Variant(
+        "lease_successors",
+        test_successors.test_a_successor_that_needs_a_seat_becomes_ready_and_is_claimed_with_one,
+        ((" and not exists (select from leasehold.resource r where r.key = 'kind:' || l.kind)", ""),),
+    ),
+    "a finish passes a lock": Variant(
+        "lease_successors",
+        test_successors.test_a_successor_that_needs_a_seat_becomes_ready_and_is_claimed_with_one,
+        (("and l.key is null and", "and"),),
+    ),
     "a successor is leased and made ready": Variant(
         "end_steps",
         test_successors.test_a_finish_leases_what_it_released_to_its_own_holder,
@@ -306,11 +317,146 @@ VARIANTS = {
         test_delayed.test_the_backoff_doubles_with_each_attempt_up_to_its_cap_with_jitter_below,
         (("least(w.backoff_max_s::double precision,", "greatest(0.0,"),),
     ),
+    "seats are counted, not locked": Variant(
+        "lane_seats",
+        test_seats.test_of_two_claims_for_one_seat_at_once_one_wins_and_the_loser_does_not_wait,
+        (("limit case when v.per = 'page' then 1 else n end for update skip locked);", "limit case when v.per = 'page' then 1 else n end);"),),
+        errors.LockNotAvailable,
+    ),
+    "a claim waits for a seat": Variant(
+        "lane_seats",
+        test_seats.test_of_two_claims_for_one_seat_at_once_one_wins_and_the_loser_does_not_wait,
+        (("then 1 else n end for update skip locked);", "then 1 else n end for update nowait);"),),
+        errors.LockNotAvailable,
+    ),
+    "a kind's share is one seat a page": Variant(
+        "lane_seats",
+        test_seats.test_a_kinds_share_holds_over_all_workers_and_a_step_that_ends_makes_room,
+        (("        if v.per = 'step' then\n            n := cardinality(v_free);\n        end if;\n", ""),),
+    ),
+    "a lane without a seat is asked all the same": Variant(
+        "claim",
+        test_seats.test_two_leases_behind_one_key_never_overlap_and_behind_two_they_do,
+        (("continue when v_limit = 0;", "v_limit := p_limits[i];"),),
+        errors.NullValueNotAllowed,
+    ),
+    "a finished lease keeps its seat": Variant(
+        "shrink_leases",
+        test_seats.test_one_seat_covers_the_page_taken_under_it_and_comes_back_with_its_last_step,
+        (("perform leasehold.seats_of_leases_back(p_tokens);", "null;"),),
+    ),
+    "a smaller lease keeps its surplus": Variant(
+        "seats_of_leases_back",
+        test_seats.test_a_kinds_share_holds_over_all_workers_and_a_step_that_ends_makes_room,
+        (("else cardinality(l.step_ids) end as needed", "else 500 end as needed"),),
+    ),
+    "a dead holder keeps its seats": Variant(
+        "end_holders",
+        test_seats.test_every_way_a_lease_ends_gives_its_seat_back,
+        (("perform leasehold.seats_of_holders_back(p_holder_ids);", "null;"),),
+    ),
+    "an expired lease keeps its seat": Variant(
+        "expire_leases",
+        test_seats.test_every_way_a_lease_ends_gives_its_seat_back,
+        (("perform leasehold.seats_of_leases_back(v_tokens);", "null;"),),
+    ),
+    "a swept lease keeps its seat": Variant(
+        "sweep_cancelled",
+        test_seats.test_a_cancelled_group_with_a_running_step_leaves_no_orphan_seat,
+        (("perform leasehold.seats_of_leases_back(v_tokens);", "null;"),),
+    ),
+    "who is in line keeps its place after its end": Variant(
+        "seats_of_holders_back",
+        test_seats.test_an_ended_holder_takes_nothing_and_keeps_no_place_in_line,
+        (("delete from leasehold.seat_line w where w.holder_id = any (p_holder_ids);", "null;"),),
+    ),
+    "an ended holder may take a seat": Variant(
+        "seat_take",
+        test_seats.test_a_take_that_meets_the_end_of_its_holder_gets_nothing,
+        (("and h.ended_at is null for no key update;", "and h.ended_at is null;"),),
+    ),
+    "a seat keeps the token of its last holder": Variant(
+        "seat_take",
+        test_seats.test_the_seats_token_is_the_leases_and_the_tokens_of_a_resource_only_rise,
+        (("token := nextval('leasehold.token_seq');", "select s.token into token from leasehold.seat s where s.key = p_key and s.ix = v_ix;"),),
+    ),
+    "the line has no order": Variant(
+        "seat_take",
+        test_seats.test_the_line_is_served_in_its_order,
+        (("if cardinality(v_free) > v_ahead then", "if cardinality(v_free) > 0 then"),),
+    ),
+    "steps do not heed the line": Variant(
+        "seats_free",
+        test_seats.test_a_maintenance_job_is_not_starved_by_a_stream_of_steps,
+        (("    if p_leases then\n", "    if p_leases then\n        return array(select s.ix from leasehold.seat s where s.key = p_key and s.holder_id is null);\n"),),
+    ),
+    "the line does not heed steps": Variant(
+        "seats_free",
+        test_seats.test_a_stream_of_lock_takers_does_not_starve_steps,
+        (("v_kept := 2147483647;", "v_kept := 0;"),),
+    ),
+    "a seat is kept for who never comes": Variant(
+        "seats_free",
+        test_seats.test_a_side_that_does_not_come_costs_the_other_no_more_than_seconds,
+        (("c_kept constant interval := '5 seconds';", "c_kept constant interval := '5 hours';"),),
+    ),
+    "a paused resource gives seats": Variant(
+        "seats_free",
+        test_seats.test_a_paused_resource_gives_no_seat_to_anybody_until_its_time,
+        (("p.name = p_key and p.until > v_now) then", "p.name = p_key and false) then"),),
+    ),
+    "what comes back to a smaller limit is free again": Variant(
+        "free_seats",
+        test_seats.test_growing_gives_seats_at_once_and_shrinking_takes_them_as_they_come_back,
+        (("s.key = r.key and s.ix > r.seats\n", "s.key = r.key and false\n"),),
+    ),
+    "a limit is resized without locking its seats": Variant(
+        "limit_set",
+        test_seats.test_a_seat_that_is_coming_back_while_the_limit_shrinks_is_not_left_above_it,
+        (("where s.key = p_key order by s.ix for update;", "where false;"),),
+    ),
+    "a break does not look at the heartbeat under a lock": Variant(
+        "seat_break",
+        test_seats.test_a_break_that_waits_for_a_heartbeat_spares_its_holder,
+        (("order by h.holder_id for no key update;", "order by h.holder_id;"),),
+    ),
+    "a break leaves the lease": Variant(
+        "seat_break",
+        test_seats.test_a_broken_seat_takes_its_lease_with_it_uncharged_and_the_late_finish_is_refused,
+        (("delete from leasehold.lease l where l.token = any (v_gone);", "null;"),
+         ("if v_steps.ids is not null then", "if false then")),
+    ),
+    "a broken seat keeps its token": Variant(
+        "seat_break",
+        test_seats.test_ones_own_lock_is_broken_like_anybodys,
+        (("perform leasehold.free_seats(v_keys, v_ixs, false);", "perform leasehold.free_seats(v_keys, v_ixs, true);"),),
+    ),
+    "a break is not written down": Variant(
+        "seat_break",
+        test_seats.test_only_the_last_heartbeat_decides_whether_a_lock_may_be_broken,
+        (("     where u.token = any (v_gone);\n    delete", "     where false;\n    delete"),),
+    ),
+    "a confirmed seat may be taken away": Variant(
+        "seat_confirm",
+        test_seats.test_a_write_under_a_lost_seat_is_refused_and_counted_and_one_under_a_held_seat_is_safe,
+        (("s.holder_id = p_holder_id for share;", "s.holder_id = p_holder_id;"),),
+    ),
+    "a heartbeat does not name seats": Variant(
+        "holder_heartbeat",
+        test_seats.test_a_heartbeat_keeps_a_seat_over_many_ttls_and_names_it,
+        (("where s.holder_id = k.holder_id and not s.leased", "where false"),),
+    ),
 }  # fmt: skip
 
 NOTICED = (AssertionError, pytest.fail.Exception)
 ARGUMENTS = {
     "test_a_step_does_not_come_to_wait_in_a_run_that_is_failing_at_that_moment": {"how": "release"},
+    "test_only_the_last_heartbeat_decides_whether_a_lock_may_be_broken": {
+        "how": "safe",
+        "age": "expired",
+        "host": "here",
+        "pid": "living pid",
+    },
     "test_a_key_whose_group_has_ended_does_not_swallow_a_new_request": {"how": "ended"},
     "test_a_probe_that_does_not_report_leaves_nothing_latched": {"lost": "released"},
     "test_what_says_nothing_about_the_kind_neither_counts_nor_breaks_the_row": {"ended": "failed"},

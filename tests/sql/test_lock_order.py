@@ -1,4 +1,4 @@
-"""One lock order: holder, leases by token, runs, blocked steps, run outcomes, group. Nobody waits in a circle.
+"""One lock order: holder, leases by token, seats, runs, blocked steps, run outcomes, group. Nobody waits in a circle.
 
 The sessions here meet on purpose: pages that span groups, forks whose siblings are in different hands, failures and
 retries and cancels in the middle, each in another order. A session would survive a deadlock by sending its verb again,

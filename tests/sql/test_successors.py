@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from leasehold.kernel import groups, steps
+from leasehold.kernel import groups, seats, steps
 from leasehold.kernel.groups import WorkflowStep
 from leasehold.kernel.steps import End, Room, Terms
 from leasehold.testing.races import Race
@@ -110,7 +110,7 @@ def test_what_may_not_be_claimed_is_not_leased_either(kernel, why):
     elif why == "its group is cancelled":
         kernel.cancel(group)
     else:
-        kernel.session.fetch("update leasehold.lane set key = 'rag:/x' where kind = 'b'")
+        kernel.session.fetch("select leasehold.lane_key(group_id, 'b', 'rag:/x') from leasehold.lane where kind = 'b'")
     assert leased(finish(kernel, lease, room(kernel, "b"))) == []
     assert kernel.state(step + 1) in ("ready", "cancelled")
     kernel.sweep()
@@ -215,3 +215,17 @@ def test_two_finishes_of_one_lease_each_have_successors_of_their_own(kernel):
         assert leased(done) == [ends[0].step_id + 1]
     assert kernel.counted("lease") == 2
     assert groups.open_ids(kernel.session)
+
+
+def test_a_successor_that_needs_a_seat_becomes_ready_and_is_claimed_with_one(kernel):
+    """Behind a lock, and of a kind with a share: the limit must not be passed by a finish."""
+    seats.set_limit(kernel.session, "kind:b", 1)
+    kernel.add_runs(3, "a", "b")
+    assert leased(finish(kernel, kernel.claim("a", n=3), room(kernel, "b"))) == []
+    assert len(kernel.claim("b", by="B", n=3).steps) == 1
+    workflow = groups.register(kernel.session, "locked", groups.chain("c", "d"))
+    group, _ = groups.open_group(kernel.session, workflow, seats={"d": "rag:/data/kb"})
+    kernel.add(group, 2)
+    assert leased(finish(kernel, kernel.claim("c", n=2), room(kernel, "d", number=2))) == []
+    assert kernel.claim("d", by="B", n=1) is not None
+    assert kernel.claim("d", by="C", n=1) is None

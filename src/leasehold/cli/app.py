@@ -25,6 +25,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "retry": ("leasehold.cli.retry:retry", "Open a new round for what failed."),
     "group": ("leasehold.cli.group:group", "Groups of runs: list, show, set, pause, resume, cancel, retry."),
     "kind": ("leasehold.cli.kind:kind", "Kinds of step: list, pause, resume."),
+    "lock": ("leasehold.cli.lock:lock", "Locks and who has them: list, why, run, break."),
+    "limit": ("leasehold.cli.limit:limit", "How much runs at once, everywhere: list, set, pause, resume, remove."),
     "source": ("leasehold.cli.source:source", "Sources as the workers see them: list, pause, resume."),
     "worker": ("leasehold.cli.worker:worker", "Work on whatever is queued, on this or another machine."),
     "demo": ("leasehold.cli.demo:demo", "Watch it all happen on real files, a killed worker included."),

@@ -319,7 +319,7 @@ CREATE TABLE leasehold.lane (
     group_id bigint NOT NULL,
     workflow_id bigint NOT NULL,
     kind text NOT NULL,
-    key text,
+    key text COLLATE pg_catalog."C",
     stage smallint NOT NULL,
     weight smallint DEFAULT 1 NOT NULL,
     priority smallint DEFAULT 0 NOT NULL,
@@ -407,7 +407,7 @@ CREATE TABLE leasehold.pause (
     by_whom text NOT NULL,
     why text NOT NULL,
     CONSTRAINT pause_name_check CHECK ((name <> ''::text)),
-    CONSTRAINT pause_what_check CHECK ((what = ANY (ARRAY['kind'::text, 'source'::text, 'group'::text])))
+    CONSTRAINT pause_what_check CHECK ((what = ANY (ARRAY['kind'::text, 'source'::text, 'group'::text, 'limit'::text])))
 );
 
 -- Name: payload; Type: TABLE; Schema: leasehold; Owner: -
@@ -457,6 +457,19 @@ ALTER TABLE leasehold.refusal ALTER COLUMN refusal_id ADD GENERATED ALWAYS AS ID
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+
+-- Name: resource; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.resource (
+    key text NOT NULL COLLATE pg_catalog."C",
+    seats integer NOT NULL,
+    per text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT resource_check CHECK (((seats <= 1) OR (key !~ '^rag:'::text))),
+    CONSTRAINT resource_key_check CHECK (((key ~ '^[a-z][a-z0-9_]*:.'::text) AND (octet_length(key) <= 1000))),
+    CONSTRAINT resource_per_check CHECK ((per = ANY (ARRAY['page'::text, 'step'::text]))),
+    CONSTRAINT resource_seats_check CHECK (((seats >= 0) AND (seats <= 10000)))
 );
 
 -- Name: run; Type: TABLE; Schema: leasehold; Owner: -
@@ -515,6 +528,67 @@ CREATE SEQUENCE leasehold.run_seq
     NO MINVALUE
     NO MAXVALUE
     CACHE 1;
+
+-- Name: seat; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.seat (
+    key text NOT NULL COLLATE pg_catalog."C",
+    ix integer NOT NULL,
+    token bigint DEFAULT 0 NOT NULL,
+    leased boolean DEFAULT false NOT NULL,
+    holder_id bigint,
+    since timestamp with time zone NOT NULL,
+    CONSTRAINT seat_ix_check CHECK ((ix > 0))
+)
+WITH (fillfactor='50');
+
+-- Name: seat_break; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.seat_break (
+    break_id bigint NOT NULL,
+    at timestamp with time zone NOT NULL,
+    key text NOT NULL COLLATE pg_catalog."C",
+    token bigint NOT NULL,
+    holder_id bigint NOT NULL,
+    heard_s double precision NOT NULL,
+    steps integer NOT NULL,
+    forced boolean NOT NULL,
+    role text NOT NULL,
+    by_whom text NOT NULL,
+    reason text NOT NULL
+);
+
+-- Name: seat_break_break_id_seq; Type: SEQUENCE; Schema: leasehold; Owner: -
+
+ALTER TABLE leasehold.seat_break ALTER COLUMN break_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME leasehold.seat_break_break_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+-- Name: seat_line; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.seat_line (
+    key text NOT NULL COLLATE pg_catalog."C",
+    holder_id bigint NOT NULL,
+    place bigint NOT NULL,
+    since timestamp with time zone NOT NULL,
+    asked_at timestamp with time zone NOT NULL
+);
+
+-- Name: seat_line_place_seq; Type: SEQUENCE; Schema: leasehold; Owner: -
+
+ALTER TABLE leasehold.seat_line ALTER COLUMN place ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME leasehold.seat_line_place_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 -- Name: source; Type: TABLE; Schema: leasehold; Owner: -
 
@@ -836,6 +910,11 @@ ALTER TABLE ONLY leasehold.ready
 ALTER TABLE ONLY leasehold.refusal
     ADD CONSTRAINT refusal_pkey PRIMARY KEY (refusal_id);
 
+-- Name: resource resource_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.resource
+    ADD CONSTRAINT resource_pkey PRIMARY KEY (key);
+
 -- Name: run_group run_group_idempotency_key_key; Type: CONSTRAINT; Schema: leasehold; Owner: -
 
 ALTER TABLE ONLY leasehold.run_group
@@ -855,6 +934,21 @@ ALTER TABLE ONLY leasehold.run_outcome
 
 ALTER TABLE ONLY leasehold.run
     ADD CONSTRAINT run_pkey PRIMARY KEY (run_id);
+
+-- Name: seat_break seat_break_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.seat_break
+    ADD CONSTRAINT seat_break_pkey PRIMARY KEY (break_id);
+
+-- Name: seat_line seat_line_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.seat_line
+    ADD CONSTRAINT seat_line_pkey PRIMARY KEY (key, holder_id);
+
+-- Name: seat seat_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.seat
+    ADD CONSTRAINT seat_pkey PRIMARY KEY (key, ix);
 
 -- Name: source source_collection_id_uri_key; Type: CONSTRAINT; Schema: leasehold; Owner: -
 
@@ -928,9 +1022,29 @@ CREATE INDEX item_document_ix ON leasehold.item USING btree (document_id) WHERE 
 
 CREATE INDEX item_run_ix ON leasehold.item USING btree (run_id) WHERE (verdict IS NULL);
 
+-- Name: lane_key_ix; Type: INDEX; Schema: leasehold; Owner: -
+
+CREATE INDEX lane_key_ix ON leasehold.lane USING btree (key) WHERE (key IS NOT NULL);
+
 -- Name: run_group_open_ix; Type: INDEX; Schema: leasehold; Owner: -
 
 CREATE INDEX run_group_open_ix ON leasehold.run_group USING btree (group_id) WHERE (completed_at IS NULL);
+
+-- Name: seat_holder_ix; Type: INDEX; Schema: leasehold; Owner: -
+
+CREATE INDEX seat_holder_ix ON leasehold.seat USING btree (holder_id) WHERE (holder_id IS NOT NULL);
+
+-- Name: seat_lease_ix; Type: INDEX; Schema: leasehold; Owner: -
+
+CREATE INDEX seat_lease_ix ON leasehold.seat USING btree (token) WHERE (leased AND (holder_id IS NOT NULL));
+
+-- Name: seat_line_holder_ix; Type: INDEX; Schema: leasehold; Owner: -
+
+CREATE INDEX seat_line_holder_ix ON leasehold.seat_line USING btree (holder_id);
+
+-- Name: seat_once_ix; Type: INDEX; Schema: leasehold; Owner: -
+
+CREATE UNIQUE INDEX seat_once_ix ON leasehold.seat USING btree (key, holder_id) WHERE ((holder_id IS NOT NULL) AND (NOT leased));
 
 -- Name: sync_source_ix; Type: INDEX; Schema: leasehold; Owner: -
 
@@ -981,6 +1095,11 @@ ALTER TABLE ONLY leasehold.item
 ALTER TABLE ONLY leasehold.lane
     ADD CONSTRAINT lane_group_id_fkey FOREIGN KEY (group_id) REFERENCES leasehold.run_group(group_id);
 
+-- Name: lane lane_key_fkey; Type: FK CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.lane
+    ADD CONSTRAINT lane_key_fkey FOREIGN KEY (key) REFERENCES leasehold.resource(key);
+
 -- Name: lease lease_holder_id_fkey; Type: FK CONSTRAINT; Schema: leasehold; Owner: -
 
 ALTER TABLE ONLY leasehold.lease
@@ -995,6 +1114,26 @@ ALTER TABLE ONLY leasehold.oddity
 
 ALTER TABLE ONLY leasehold.run_group
     ADD CONSTRAINT run_group_workflow_id_fkey FOREIGN KEY (workflow_id) REFERENCES leasehold.workflow(workflow_id);
+
+-- Name: seat seat_holder_id_fkey; Type: FK CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.seat
+    ADD CONSTRAINT seat_holder_id_fkey FOREIGN KEY (holder_id) REFERENCES leasehold.holder(holder_id);
+
+-- Name: seat seat_key_fkey; Type: FK CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.seat
+    ADD CONSTRAINT seat_key_fkey FOREIGN KEY (key) REFERENCES leasehold.resource(key) ON DELETE CASCADE;
+
+-- Name: seat_line seat_line_holder_id_fkey; Type: FK CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.seat_line
+    ADD CONSTRAINT seat_line_holder_id_fkey FOREIGN KEY (holder_id) REFERENCES leasehold.holder(holder_id);
+
+-- Name: seat_line seat_line_key_fkey; Type: FK CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.seat_line
+    ADD CONSTRAINT seat_line_key_fkey FOREIGN KEY (key) REFERENCES leasehold.resource(key) ON DELETE CASCADE;
 
 -- Name: source source_collection_id_fkey; Type: FK CONSTRAINT; Schema: leasehold; Owner: -
 

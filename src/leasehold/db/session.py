@@ -325,6 +325,7 @@ BY_STATE: dict[str, type[LeaseholdError]] = {
     "LS004": NotFound,
     "LS005": Refused,
     "LS006": GroupEnded,
+    "LS010": UsageError,
     "LC010": UsageError,
 }
 

@@ -1,4 +1,4 @@
-"""Turns: one process at a time applies a source, or builds an index; the others do something else and ask again.
+"""Turns: one process at a time applies a source; the others do something else and ask again.
 
 A turn is a transaction that holds an advisory lock and nothing more, not even a snapshot. When its process dies the
 server ends it, so there is nothing to clean up. It takes the direct route, for behind a pooler it would keep a place

@@ -6,7 +6,7 @@ is sealed and as many runs have ended as were added; failures do not hold that u
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -16,6 +16,7 @@ import orjson
 from leasehold.db.session import Connection, Session, execute
 from leasehold.db.statements import load
 from leasehold.errors import UsageError
+from leasehold.kernel.keys import canonical
 from leasehold.options import TURNS_MAX
 
 PACKAGE = "leasehold.kernel"
@@ -92,6 +93,7 @@ def open_group(
     source: str = "",
     failures_max: int | None = None,
     failures_max_percent: float | None = None,
+    seats: Mapping[str, str] | None = None,
 ) -> tuple[int, bool]:
     """Open a group; its id, and whether it was created now (a known idempotency key answers with its first group).
 
@@ -101,6 +103,7 @@ def open_group(
         source: whose work it is; '' is nobody else's.
         failures_max: failed runs that a round bears and still counts as succeeded; or `failures_max_percent` of its
             runs. Without either a single failure makes it failed.
+        seats: the resource whose seat a kind's pages need, by kind: {"store": "rag:/data/knowledge"}.
 
     Raises:
         GroupEnded: the key's group is complete or cancelled, so this request would be swallowed.
@@ -114,9 +117,18 @@ def open_group(
     if failures_max_percent is not None and not 0 <= failures_max_percent <= 100:
         raise UsageError(f"failures_max_percent={failures_max_percent} must be between 0 and 100.")
     key = idempotency_key or f"once {uuid4().hex}"  # this call may be sent again
-    params = (workflow_id, label, key, weight, priority, source, failures_max, failures_max_percent)
-    row = session.fetch(load(PACKAGE, "call_group_open"), params)[0]
-    return int(row[0]), bool(row[1]) or idempotency_key is None
+    behind = {kind: canonical(resource) for kind, resource in (seats or {}).items()}
+
+    def open_it(connection: Connection) -> tuple[int, bool]:
+        params = (workflow_id, label, key, weight, priority, source, failures_max, failures_max_percent)
+        group_id, created = execute(connection, load(PACKAGE, "call_group_open"), params)[0]
+        if created:
+            for kind, resource in sorted(behind.items()):
+                execute(connection, load(PACKAGE, "call_lane_key"), (group_id, kind, resource))
+        return int(group_id), bool(created)
+
+    group_id, created = session.run(open_it)
+    return group_id, created or idempotency_key is None
 
 
 def weigh(session: Session, group_id: int, *, weight: int | None = None, priority: int | None = None) -> None:

@@ -6,7 +6,9 @@ workers while it lasts, so however much waits there costs the other lanes nothin
 Authoritative: the rows of `leasehold.pause`, by the database's clock. A claim that is on its way to a lane while that
 is being paused may still take from it: a pause is a wish of an operator, not a lock.
 
-Not here: pausing a resource or limit (its seats), a kind that fails all the time (the breaker).
+A limit is paused too: nobody gets a seat of it, a step or not (`seats`).
+
+Not here: a kind that fails all the time (the breaker).
 """
 
 from __future__ import annotations
@@ -23,8 +25,8 @@ from leasehold.errors import UsageError
 from leasehold.kernel import groups
 
 PACKAGE = "leasehold.kernel"
-KIND, SOURCE, GROUP = "kind", "source", "group"
-PAUSABLE = (KIND, SOURCE, GROUP)
+KIND, SOURCE, GROUP, LIMIT = "kind", "source", "group", "limit"
+PAUSABLE = (KIND, SOURCE, GROUP, LIMIT)
 PAUSE_MAX_S = 10 * 365 * 86_400.0
 
 
@@ -58,7 +60,9 @@ def pause(
         NotFound: there is no such group.
     """
     if what not in PAUSABLE or not name:
-        raise UsageError(f"'{what} {name}' cannot be paused; expected a kind, a source or a group, and its name.")
+        raise UsageError(
+            f"'{what} {name}' cannot be paused; expected a kind, a source, a group or a limit, and its name."
+        )
     if for_s is not None and until is not None:
         raise UsageError("A pause has one end: give `for_s` or `until`, not both.")
     if for_s is not None and not 0 < for_s <= PAUSE_MAX_S:

@@ -40,6 +40,8 @@ class Lane:
     source: str = ""
     probe: bool = False
     """The breaker of its kind is open: only `claim_probe` may take from it."""
+    full: bool = False
+    """A resource that it stands behind has no seat for it now, or is paused."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,10 @@ class Facts:
     reason: str | None
     detail: str | None
     ended_at: datetime | None
+    full_key: str | None
+    full_seats: int | None
+    full_taken: int | None
+    full_who: str | None
     workers: int
 
 
@@ -118,9 +122,23 @@ def _paused(facts: Facts) -> str:
     return f"{facts.paused_what} {facts.paused_name} is paused {until} by {facts.paused_by}{why}: {again}"
 
 
+def _full(facts: Facts) -> str:
+    key, seats, taken = facts.full_key or "", facts.full_seats or 0, facts.full_taken or 0
+    more = ", and others" if taken > 3 else ""
+    if seats == 1 and taken:
+        has = f"{key} is held by {facts.full_who}"
+    elif taken >= seats:
+        has = f"{key} has all of its {seats} seats taken" + (f", by {facts.full_who}{more}" if taken else "")
+    else:
+        has = f"{key} keeps its next seat for who waits in its line"
+    return f"{has}: leasehold lock why {shlex.quote(key)}"
+
+
 def _ready(facts: Facts) -> str:
     if held := _held_back(facts):
         return f"is ready, but {held}"
+    if facts.full_key:
+        return f"is ready, but {_full(facts)}"
     if not facts.workers:
         return "is ready, but no worker runs: start `leasehold worker`, or run the ingest again"
     if facts.alone:

@@ -278,7 +278,14 @@ class Claimer:
         self._lanes = {lane.lane_id: lane for lane in found}
         self._views = [
             LaneView(
-                lane.lane_id, lane.kind, lane.group_id, lane.weight, lane.priority, stage=lane.stage, source=lane.source
+                lane.lane_id,
+                lane.kind,
+                lane.group_id,
+                lane.weight,
+                lane.priority,
+                stage=lane.stage,
+                source=lane.source,
+                full=lane.full,
             )
             for lane in found
             if not lane.probe

@@ -9,6 +9,7 @@ Not here: the terminal (a listener gets `Progress`), what a step does.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -26,8 +27,9 @@ from leasehold.documents.models import Models
 from leasehold.documents.recipes import Parameters
 from leasehold.documents.sync import Planned, Source, Stopped
 from leasehold.documents.turns import turn
-from leasehold.errors import LeaseholdError, MassDelete, Refused
+from leasehold.errors import LeaseholdError, MassDelete, Refused, SeatLost
 from leasehold.kernel import checks, groups
+from leasehold.kernel.holding import hold
 from leasehold.kernel.steps import step_name
 from leasehold.options import EmbedOptions, LeaseOptions, SourceOptions
 from leasehold.sources.paths import canonical_root
@@ -35,6 +37,8 @@ from leasehold.stores import searching
 from leasehold.worker import room
 from leasehold.worker.documents import FACTORY
 from leasehold.worker.keeper import Happening, Keeper, KeeperConfig
+
+log = logging.getLogger("leasehold.worker")
 
 PACKAGE = "leasehold.documents"
 LOOK_EVERY_S = 0.25
@@ -383,13 +387,17 @@ class Ingest:
         if self.report.outcome != "complete" or not any(one.runs for one in self._accounts.values()):
             return
         collection = self._sources[0].collection
-        with turn(self.config.target, f"vector index of collection {collection.collection_id}") as mine:
-            if mine:
+        try:
+            with hold(self._session, f"index:{collection.collection_id}", lease=self.config.lease):
                 elapsed_s = time.monotonic() - self._began
                 self._on_progress(Progress("index", elapsed_s, 0, 0, 0, {}, 0))
                 width = collection.parameters.dimensions
                 with Session(self.config.target, route="direct", application_name="leasehold index") as direct:
                     searching.ensure_vector_index(direct, collection.collection_id, width)
+        except Refused as busy:
+            log.info("the vector index is left to who has its lock: %s", busy.message)
+        except SeatLost as lost:  # at its end: what was built is there, or the next ingest builds it
+            log.warning("while the vector index was looked after: %s", lost)
 
     def _close(self) -> None:
         report, session = self.report, self._session

@@ -3,10 +3,12 @@
 -- Returns  one row per lease: its token, lane, steps with attempts, deadline, and the last position taken (the hint for
 --          the next claim of this lane). A claim number that was used before returns what it took and is still held,
 --          and takes nothing. A row with a null token says that a lane has steps waiting to be claimed alone.
+--          A lane behind a resource gives no more than there are free seats (lane_seats); without one it is passed over.
 --          A claim that takes nothing leaves no trace, so a twin of it that was late on the way might take something
 --          that nobody hears of. Who must fear that sends the number again without lanes: it is used up then.
 -- Cost     one forward scan of the lane's key behind the hint. Measured figures stand in docs/decisions.
--- Blocks   only for another claim, heartbeat or reap of the same holder; steps that another claim holds are skipped.
+-- Blocks   only for another claim, heartbeat or reap of the same holder; steps and seats that another claim holds
+--          are skipped.
 -- Fencing  the token is drawn after the rows are locked, so it rises for every step. An ended holder gets LS002.
 create or replace function leasehold.claim(
     p_holder_id bigint, p_claim_no bigint, p_lanes bigint[], p_limits integer[], p_hints bigint[],
@@ -26,6 +28,9 @@ declare
     v_fresh bigint[];
     v_last bigint;
     v_deadline timestamptz;
+    v_guarded bigint[];
+    v_seats record;
+    v_limit integer;
     i integer;
 begin
     select * into v_holder from leasehold.holder h where h.holder_id = p_holder_id for no key update;
@@ -48,8 +53,17 @@ begin
     end if;
     v_busy := exists (select from leasehold.lease l where l.holder_id = p_holder_id);
     v_now := leasehold.now();
+    v_guarded := array(select l.lane_id from leasehold.lane l
+                        where l.lane_id = any (p_lanes)
+                          and exists (select from leasehold.resource r where r.key = any (array[l.key, 'kind:' || l.kind])));
 
     for i in 1 .. cardinality(p_lanes) loop
+        v_limit := p_limits[i];
+        if p_lanes[i] = any (v_guarded) then
+            select * into v_seats from leasehold.lane_seats(p_lanes[i], v_limit);
+            v_limit := v_seats.n;
+            continue when v_limit = 0;
+        end if;
         if exists (select from leasehold.ready r where r.lane_id = p_lanes[i] and r.alone) then
             if v_busy or v_took then
                 return query select null::bigint, p_lanes[i], null::bigint[], null::smallint[], null::timestamptz,
@@ -69,6 +83,9 @@ begin
                     select v_token, p_holder_id, p_claim_no, l.lane_id, l.kind, true, v_now, v_deadline, v_steps,
                            v_attempts
                       from leasehold.lane l where l.lane_id = p_lanes[i];
+                    if p_lanes[i] = any (v_guarded) then
+                        perform leasehold.fill_seats(p_holder_id, v_token, v_seats.keys, v_seats.ixs, cardinality(v_steps));
+                    end if;
                     update leasehold.holder h set claim_no = p_claim_no where h.holder_id = p_holder_id;
                     return query select v_token, p_lanes[i], v_steps, v_attempts, v_deadline, null::bigint, true;
                     return;
@@ -80,7 +97,7 @@ begin
             delete from leasehold.ready r where r.ctid = any (array(
                 select c.ctid from leasehold.ready c
                  where c.lane_id = p_lanes[i] and not c.alone and c.position > p_hints[i]
-                 order by c.position limit p_limits[i] for update skip locked))
+                 order by c.position limit v_limit for update skip locked))
             returning r.step_id, r.attempt, r.position, r.unstarted)
         select array_agg(t.step_id order by t.position), array_agg(t.attempt order by t.position), max(t.position),
                array_agg(t.step_id order by t.position) filter (where t.unstarted)
@@ -95,6 +112,9 @@ begin
             (token, holder_id, claim_no, lane_id, kind, alone, claimed_at, deadline, step_ids, attempts)
         select v_token, p_holder_id, p_claim_no, l.lane_id, l.kind, false, v_now, v_deadline, v_steps, v_attempts
           from leasehold.lane l where l.lane_id = p_lanes[i];
+        if p_lanes[i] = any (v_guarded) then
+            perform leasehold.fill_seats(p_holder_id, v_token, v_seats.keys, v_seats.ixs, cardinality(v_steps));
+        end if;
         if v_fresh is not null then
             insert into leasehold.event (name, group_id, run_id, at)
             select 'run_start', l.group_id, f.step_id >> 10, v_now

@@ -8,7 +8,7 @@
 --
 -- Returns  for each holder the steps given back, and the step charged (null: none).
 -- Cost     one pass over what they held.
--- Blocks   leases in token order, until whoever finishes them has committed; then as lock_runs.
+-- Blocks   leases in token order, until whoever finishes them has committed; their seats; then as lock_runs.
 -- Fencing  the caller has locked the holder rows, so no claim of theirs can run; outcomes get new tokens.
 create or replace function leasehold.end_holders(
     p_holder_ids bigint[], p_blamed bigint, p_suspects bigint[], p_reason text)
@@ -34,6 +34,7 @@ begin
            array_agg(h.charge order by h.step_id) as charge
       into v from held h;
     delete from leasehold.lease l where l.holder_id = any (p_holder_ids);
+    perform leasehold.seats_of_holders_back(p_holder_ids);
     update leasehold.holder h set ended_at = v_now, end_reason = 'reaped' where h.holder_id = any (p_holder_ids);
 
     if v.steps is not null then

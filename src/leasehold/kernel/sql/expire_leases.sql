@@ -29,6 +29,7 @@ begin
         return '{}';
     end if;
     delete from leasehold.lease l where l.token = any (v_tokens);
+    perform leasehold.seats_of_leases_back(v_tokens);
     v_charged := array(select u.step_id from unnest(v.steps, v.charge) u(step_id, charge) where u.charge);
     perform leasehold.lock_runs(
         array(select distinct u.step_id >> 10 from unnest(v.steps) u(step_id)),

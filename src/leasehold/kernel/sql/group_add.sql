@@ -38,20 +38,20 @@ begin
     insert into leasehold.step (step_id, lane_id)
     select (v_first + i) * 1024 + w.ix, l.lane_id
       from generate_series(0, v_n - 1) i, leasehold.workflow_step w
-      join leasehold.lane l on l.group_id = p_group_id and l.kind = w.kind and l.key is null
+      join leasehold.lane l on l.group_id = p_group_id and l.kind = w.kind
      where w.workflow_id = v_group.workflow_id
      order by 1;
     insert into leasehold.ready (lane_id, alone, position, step_id, attempt, unstarted)
     select o.lane_id, false, nextval('leasehold.position_seq'), o.step_id, 1, true
       from (select l.lane_id, (v_first + i) * 1024 + w.ix as step_id
               from generate_series(0, v_n - 1) i, leasehold.workflow_step w
-              join leasehold.lane l on l.group_id = p_group_id and l.kind = w.kind and l.key is null
+              join leasehold.lane l on l.group_id = p_group_id and l.kind = w.kind
              where w.workflow_id = v_group.workflow_id and w.parents = 0
              order by 2) o;
     insert into leasehold.blocked (step_id, lane_id, parents_left)
     select (v_first + i) * 1024 + w.ix, l.lane_id, w.parents
       from generate_series(0, v_n - 1) i, leasehold.workflow_step w
-      join leasehold.lane l on l.group_id = p_group_id and l.kind = w.kind and l.key is null
+      join leasehold.lane l on l.group_id = p_group_id and l.kind = w.kind
      where w.workflow_id = v_group.workflow_id and w.parents > 0;
     insert into leasehold.group_span (group_id, first_run, last_run, page)
     values (p_group_id, v_first, v_first + v_n - 1, p_page);

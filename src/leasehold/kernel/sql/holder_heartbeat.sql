@@ -1,7 +1,8 @@
 -- holder_heartbeat: keep everything that these holders hold.
 --
--- Returns  the holders that still live, each with the tokens it holds; a holder that is missing has lost all it held, and
---          a lease that is missing was taken away (cancelled, or past its deadline).
+-- Returns  the holders that still live, each with the tokens it holds, of leases and of seats without one; a holder that
+--          is missing has lost all it held, and a token that is missing was taken away (cancelled, past its deadline,
+--          or broken).
 -- Cost     one update a holder, however much it holds.
 -- Blocks   waits for a claim or a reap of the same holder.
 -- Fencing  a late heartbeat keeps a holder that nobody has reaped; one that was reaped stays ended.
@@ -21,7 +22,9 @@ begin
         returning h.holder_id
     )
     select k.holder_id,
-           coalesce((select array_agg(l.token) from leasehold.lease l where l.holder_id = k.holder_id), '{}')
+           array(select l.token from leasehold.lease l where l.holder_id = k.holder_id
+                 union all
+                 select s.token from leasehold.seat s where s.holder_id = k.holder_id and not s.leased)
       from kept k;
 end
 $$;

@@ -2,7 +2,8 @@
 --
 -- Returns  how many steps were given back; 0 also when the holder had already ended.
 -- Cost     one pass over what it held.
--- Blocks   waits for a claim or heartbeat of the same holder, then for its leases, then as lock_runs.
+-- Blocks   waits for a claim or heartbeat of the same holder, then for its leases and seats, then as
+--          lock_runs.
 -- Fencing  after this, every write under its tokens is refused.
 create or replace function leasehold.holder_leave(p_holder_id bigint)
 returns integer language plpgsql set jit = off set enable_seqscan = off as $$
@@ -23,6 +24,7 @@ begin
       from leasehold.lease l, unnest(l.step_ids, l.attempts) s(step_id, attempt)
      where l.holder_id = p_holder_id;
     delete from leasehold.lease l where l.holder_id = p_holder_id;
+    perform leasehold.seats_of_holders_back(array[p_holder_id]);
     update leasehold.holder h set ended_at = leasehold.now(), end_reason = 'left' where h.holder_id = p_holder_id;
     if v_steps is null then
         return 0;

@@ -124,4 +124,39 @@ union all
 select 'a run that ended has nothing waiting', format('run %s has step %s waiting as %s', p.step_id >> 10, p.step_id, p.places)
   from places p join leasehold.run_outcome o on o.run_id = p.step_id >> 10 and not o.reopened
  where p.places in ('blocked', 'delayed', 'ready')
+union all
+select 'a taken seat belongs to a living holder', format('seat %s of %s, holder %s', s.ix, s.key, s.holder_id)
+  from leasehold.seat s join leasehold.holder h using (holder_id) where h.ended_at is not null
+union all
+select 'who waits for a seat lives', format('holder %s at %s', w.holder_id, w.key)
+  from leasehold.seat_line w join leasehold.holder h using (holder_id) where h.ended_at is not null
+union all
+select 'a seat that serves a lease is that lease''s, and its holder''s', format('seat %s of %s, token %s', s.ix, s.key, s.token)
+  from leasehold.seat s left join leasehold.lease l using (token)
+ where s.leased and s.holder_id is not null and l.holder_id is distinct from s.holder_id
+union all
+select 'a seat without a step has a token of its own', format('seat %s of %s, token %s', s.ix, s.key, s.token)
+  from leasehold.seat s
+ where not s.leased and s.holder_id is not null
+   and (exists (select from leasehold.lease l where l.token = s.token)
+        or exists (select from leasehold.seat o where o.token = s.token and (o.key, o.ix) <> (s.key, s.ix)))
+union all
+select 'a lease has no more seats than it needs', format('lease %s has %s of %s', s.token, count(*), s.key)
+  from leasehold.seat s join leasehold.lease l using (token) join leasehold.resource r using (key)
+ where s.leased and s.holder_id is not null
+ group by s.key, s.token, r.per, l.step_ids
+having count(*) > case when r.per = 'page' then 1 else cardinality(l.step_ids) end
+union all
+select 'a resource has all its seats', format('%s has %s of %s', r.key, count(s.ix), r.seats)
+  from leasehold.resource r left join leasehold.seat s on s.key = r.key and s.ix <= r.seats
+ group by r.key having count(s.ix) <> r.seats
+union all
+select 'a free seat is within its limit', format('seat %s of %s, which has %s', s.ix, s.key, r.seats)
+  from leasehold.seat s join leasehold.resource r using (key) where s.holder_id is null and s.ix > r.seats
+union all
+select 'only whoever has the seat works behind a lock', format('%s leases behind %s', count(*), r.key)
+  from leasehold.lease l join leasehold.lane n using (lane_id) join leasehold.resource r using (key)
+ where exists (select from leasehold.seat s where s.token = l.token and s.leased)
+ group by r.key, r.seats, r.per
+having r.per = 'page' and count(*) > (select count(*) from leasehold.seat s where s.key = r.key and s.holder_id is not null)
 order by 1, 2;

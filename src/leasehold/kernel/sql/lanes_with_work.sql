@@ -1,7 +1,10 @@
--- Lanes of the given kinds, of groups that are open, that have something ready and are not paused; the last column: only
--- for a probe, for the breaker of its kind is open and no probe is out.
+-- Lanes of the given kinds, of groups that are open, that have something ready and are not paused. The last columns:
+-- only for a probe, for the breaker of its kind is open and no probe is out; full: a resource that the lane stands
+-- behind has no seat for it, or is paused.
 with paused as materialized (select p.what, p.name from leasehold.pause p where p.until > leasehold.now())
-select l.lane_id, l.kind, l.group_id, l.stage, l.weight, l.priority, g.source, b.kind is not null
+select l.lane_id, l.kind, l.group_id, l.stage, l.weight, l.priority, g.source, b.kind is not null,
+       exists (select from leasehold.resource r
+                where r.key = any (array[l.key, 'kind:' || l.kind]) and leasehold.seats_free(r.key, true) = '{}')
   from leasehold.run_group g
   join leasehold.lane l on l.group_id = g.group_id
   left join leasehold.breaker b on b.kind = l.kind and b.key = coalesce(l.key, '') and b.opened_at is not null

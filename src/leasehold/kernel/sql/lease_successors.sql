@@ -4,7 +4,8 @@
 -- "kinds": {kind: [its pool (from 0), most steps of one lease, seconds until its deadline]}}.
 --
 -- Returns  the steps that are leased now; the caller makes the others ready. Taken are steps of kinds with room, of
---          groups that are not cancelled, and of lanes that are not paused, held back or behind a resource.
+--          groups that are not cancelled, and of lanes that are not paused, held back or behind a resource: its seats come before
+--          the runs in the order of locks, and this comes after.
 -- Cost     one look at the lanes, of which a finish has few, and one lease row for each that is taken from.
 -- Blocks   never: nobody else can see these steps yet.
 -- Fencing  the caller has locked the holder, so no reaper has passed it. The lease stands under minus the finish's
@@ -27,7 +28,8 @@ begin
           from (select distinct u.lane_id from unnest(p_lanes) u(lane_id)) d
           join leasehold.lane l on l.lane_id = d.lane_id
           join leasehold.run_group g on g.group_id = l.group_id
-         where p_next -> 'kinds' ? l.kind and l.key is null and g.cancelled_at is null
+         where p_next -> 'kinds' ? l.kind and g.cancelled_at is null
+           and l.key is null and not exists (select from leasehold.resource r where r.key = 'kind:' || l.kind)
            and not exists (select from leasehold.pause p
                             where p.until > v_now
                               and (p.what, p.name) in (('kind', l.kind), ('source', g.source),

@@ -1,4 +1,4 @@
--- pause: nothing of this kind, source or group is claimed until then. What is leased goes on to its end.
+-- pause: nothing of this kind, source or group is claimed, no seat of this limit taken, until then. What is leased goes on to its end.
 --
 -- p_for_s is how long from now, p_until a time; both null: until it is resumed. A claim that is on its way to a lane
 -- while it is paused may still take from it.
@@ -6,7 +6,7 @@
 -- Returns  until when (infinity: until it is resumed).
 -- Cost     one upsert, one event.
 -- Blocks   another pause or resume of the same thing.
--- Fencing  none needed: sent again it moves the end. LS004: there is no such group.
+-- Fencing  none needed: sent again it moves the end. LS004: there is no such group or limit.
 create or replace function leasehold.pause(
     p_what text, p_name text, p_for_s double precision, p_until timestamptz, p_by text, p_why text)
 returns timestamptz language plpgsql as $$
@@ -18,6 +18,10 @@ begin
     if p_what = 'group' and not exists (select from leasehold.run_group g where g.group_id = v_group_id) then
         raise exception using errcode = 'LS004', message = format('there is no group %s', p_name),
             hint = 'Run `leasehold group list`.';
+    end if;
+    if p_what = 'limit' and not exists (select from leasehold.resource r where r.key = p_name) then
+        raise exception using errcode = 'LS004', message = format('there is no limit or lock %s', p_name),
+            hint = 'Run `leasehold limit list`.';
     end if;
     delete from leasehold.pause p where p.until <= v_now and (p.what, p.name) <> (p_what, p_name);
     insert into leasehold.pause (what, name, until, since, by_whom, why)

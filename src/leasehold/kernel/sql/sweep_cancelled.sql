@@ -29,6 +29,7 @@ begin
       from leasehold.lease l, unnest(l.step_ids, l.attempts) s(step_id, attempt)
      where l.token = any (v_tokens);
     delete from leasehold.lease l where l.token = any (v_tokens);
+    perform leasehold.seats_of_leases_back(v_tokens);
 
     select coalesce(array_agg(r.run_id order by r.run_id), '{}') as runs,
            array_agg(r.lane_id order by r.run_id) as lanes

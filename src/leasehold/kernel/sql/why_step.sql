@@ -18,6 +18,7 @@ select s.step_id, l.kind, g.group_id, g.label, g.sealed_at is not null, g.cancel
        e.token, extract(epoch from leasehold.now() - e.claimed_at)::float8, h.name, h.pid,
        extract(epoch from leasehold.now() - h.heartbeat_at)::float8, cardinality(e.step_ids),
        o.ended::text, o.reason, o.detail, o.at,
+       q.key, q.seats, q.taken, q.who,
        (select count(*) from leasehold.holder a
          where a.kind = 'worker' and a.ended_at is null and a.expires_at > leasehold.now())
   from leasehold.step s
@@ -32,8 +33,18 @@ select s.step_id, l.kind, g.group_id, g.label, g.sealed_at is not null, g.cancel
   left join leasehold.breaker k on k.kind = l.kind and k.key = coalesce(l.key, '') and k.opened_at is not null
   left join lateral (select x.* from leasehold.pause x
                       where x.until > leasehold.now()
-                        and (x.what, x.name) in (('kind', l.kind), ('source', g.source), ('group', g.group_id::text))
+                        and (x.what, x.name) in (('kind', l.kind), ('source', g.source), ('group', g.group_id::text),
+                                                 ('limit', l.key), ('limit', 'kind:' || l.kind))
                       order by x.until desc limit 1) z on true
+  left join lateral (select r.key, r.seats, count(t.ix) as taken,
+                            string_agg(y.kind || ' ' || y.name || ' (pid ' || y.pid || ')', ', ' order by t.ix)
+                                filter (where t.ix <= 3) as who
+                       from leasehold.resource r
+                       left join leasehold.seat t on t.key = r.key and t.holder_id is not null
+                       left join leasehold.holder y on y.holder_id = t.holder_id
+                      where r.key = any (array[l.key, 'kind:' || l.kind])
+                        and leasehold.seats_free(r.key, true) = '{}'
+                      group by r.key order by r.key limit 1) q on v.state = 'ready'
   left join lateral (select x.* from leasehold.outcome x where x.step_id = s.step_id
                       order by x.token desc limit 1) o on true
  where s.step_id = %s

@@ -1,0 +1,1 @@
+select leasehold.lane_key(%s, %s, %s)

@@ -1,0 +1,1 @@
+select leasehold.limit_remove(%s)

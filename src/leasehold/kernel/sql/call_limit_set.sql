@@ -1,0 +1,1 @@
+select before, taken from leasehold.limit_set(%s, %s, %s)

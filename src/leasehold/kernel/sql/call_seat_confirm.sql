@@ -1,0 +1,1 @@
+select leasehold.seat_confirm(%s, %s, %s)

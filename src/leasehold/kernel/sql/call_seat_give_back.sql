@@ -1,0 +1,1 @@
+select leasehold.seat_give_back(%s, %s, %s)

@@ -1,0 +1,1 @@
+select verdict, token, place from leasehold.seat_take(%s, %s, %s)

@@ -1,0 +1,19 @@
+-- lane_key: put the steps of one kind in one group behind a resource: from the next claim on they need its seat.
+--
+-- Returns  nothing.
+-- Cost     one update.
+-- Blocks   as resource_open.
+-- Fencing  none: a page that is leased already goes on without a seat, so this belongs into the transaction that opens
+--          the group. A kind that the group's workflow does not have is the caller's mistake (LS004).
+create or replace function leasehold.lane_key(p_group_id bigint, p_kind text, p_key text)
+returns void language plpgsql as $$
+begin
+    perform leasehold.resource_open(p_key);
+    update leasehold.lane l set key = p_key where l.group_id = p_group_id and l.kind = p_kind;
+    if not found then
+        raise exception using errcode = 'LS004',
+            message = format('group %s has no steps of kind %s', p_group_id, p_kind),
+            hint = 'Name a kind of the group''s workflow.';
+    end if;
+end
+$$;
