@@ -7,6 +7,7 @@ STAMP := $(VENV)/.installed
 CORPUS ?=
 SERVERS ?= 18,15
 PYTEST_FLAGS ?=
+QUEUE_FLAGS ?=
 
 .DEFAULT_GOAL := help
 
@@ -37,6 +38,9 @@ check: $(STAMP)  ## Format, lint, types, floors, docs
 bench: $(STAMP)  ## Measure, and print a table (several minutes)
 	@LEASEHOLD_HOME=$(CURDIR)/.bench $(BIN)/python bench/run.py
 
+bench-queue: $(STAMP)  ## Leasehold beside other queues, one table (25 minutes; QUEUE_FLAGS=--quick: 6)
+	@LEASEHOLD_HOME=$(CURDIR)/.bench $(BIN)/python bench/queue/run.py $(QUEUE_FLAGS)
+
 soak: $(STAMP) servers  ## The slow suites: thousands of schedules, long faults
 	@LEASEHOLD_TEST_SERVERS=$(SERVERS) LEASEHOLD_TEST_SOAK=1 $(BIN)/python -m pytest --timeout 3600 tests/simulation tests/property tests/acceptance tests/integration $(PYTEST_FLAGS)
 
@@ -53,4 +57,4 @@ clean:  ## Remove what the other targets made (stops their servers)
 	  from leasehold.testing.clusters import default_home as home; print(home(Path("$(CURDIR)/.test")))')"
 	rm -rf .demo .test .bench .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
-.PHONY: help demo test check bench soak docs servers clean
+.PHONY: help demo test check bench bench-queue soak docs servers clean

@@ -1,0 +1,1 @@
+select count(*) from pgqueuer where status in ('queued', 'picked')
