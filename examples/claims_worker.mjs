@@ -62,7 +62,7 @@ async function workOne(claim) {
 
 let last = null;
 while (!stopping) {
-  // the _json function answers one value, so a row limit of the REST layer cannot cut it
+  // a _json function answers one value, so a row limit of the REST layer cannot cut it
   let claims = await rpc("claim_next_thoughts_json", { ...who, p_limit: BATCH, p_ttl_seconds: TTL_S, p_after_id: last });
   if (claims.length === 0) {
     const [left] = await rpc("thought_claims_remaining", { p_work_type: WORK_TYPE });
@@ -74,7 +74,7 @@ while (!stopping) {
   while (claims.length > 0 && !stopping) {
     await workOne(claims.shift());
     if (claims.length === 0) break;
-    const held = await rpc("renew_thought_claims", { ...who, p_ttl_seconds: TTL_S, p_tokens: claims.map((one) => one.token) });
+    const held = await rpc("renew_thought_claims_json", { ...who, p_ttl_seconds: TTL_S, p_tokens: claims.map((one) => one.token) });
     const tokens = new Set(held.map((one) => one.token));
     claims = claims.filter((one) => tokens.has(one.token));
   }

@@ -1,15 +1,24 @@
-"""Fixtures: a user's table on every server, as a superuser and as an ordinary owner, without and with claims."""
+"""Fixtures: a user's table on every server, as a superuser and as an ordinary owner, without and with claims.
+
+Roles belong to a whole server, so what needs those of a hosted database runs on a server of its own.
+"""
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
-from table_of_thoughts import CLAIMS, OWNER, THOUGHTS, Table
+from table_of_thoughts import CLAIMS, OUTSIDERS, OWNER, THOUGHTS, Table
 
 from leasehold.claims import script
+from leasehold.db import embedded
+from leasehold.testing import clusters
+from leasehold.testing.clusters import Cluster
 
 
 @pytest.fixture(params=["superuser", "owner"])
@@ -37,3 +46,20 @@ def bare(request: pytest.FixtureRequest, databases, empty_database: str) -> Iter
 def table(bare: Table) -> Table:
     bare.rows(script.printed(CLAIMS))
     return bare
+
+
+@pytest.fixture(scope="session")
+def hosted(cluster: Cluster) -> Iterator[str]:
+    """A server with the roles of a hosted one, and a database of their owner's."""
+    home = Path(clusters.default_home()) / f"roles-{cluster.name}-{os.getpid()}"
+    own = clusters.start(cluster.name, home)
+    with own.connect() as db:
+        for role in (*OUTSIDERS, "service_role", "owner"):
+            db.execute(f"do $$ begin create role {role}; exception when duplicate_object then null; end $$")
+        db.execute("drop database if exists hosted with (force)")
+        db.execute("create database hosted owner owner")
+    yield own.url_of("hosted")
+    folder = next(home.glob("pg*"))
+    embedded.release(folder)
+    embedded.stop(folder)
+    shutil.rmtree(home, ignore_errors=True)

@@ -9,6 +9,7 @@ from leasehold.db.session import Session
 from leasehold.db.target import Target
 
 OWNER = "claims_test_owner"
+OUTSIDERS = ("anon", "authenticated")
 THOUGHTS = "create table public.thoughts (id uuid primary key default gen_random_uuid(), body text not null, lang text)"
 CLAIMS = script.of("public.thoughts", "id", "uuid", "thought", ["body"])
 ORIGINAL = """
@@ -76,3 +77,13 @@ class Table:
         statement = f"select {columns} from thought_work_claims where thought_id = %s and work_type = %s"
         (row,) = self.rows(statement, id_, work)
         return dict(zip(names, row, strict=True))
+
+
+def empty(db: psycopg.Connection, creator: str) -> None:
+    """An empty schema public, where *creator* makes things, with default privileges as generous as a host's."""
+    db.execute("drop schema if exists public cascade; create schema public authorization owner")
+    db.execute("grant usage on schema public to anon, authenticated, service_role")
+    db.execute("reset role" if creator == "superuser" else f"set role {creator}")
+    for kind in ("tables", "functions", "sequences"):
+        defaults = f"alter default privileges in schema public grant all on {kind}"
+        db.execute(f"{defaults} to anon, authenticated, service_role")

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
-from table_of_thoughts import CLAIMS, ORIGINAL, Table
+from table_of_thoughts import CLAIMS, ORIGINAL, OWNER, THOUGHTS, Table
 
 from leasehold.claims import script
 from leasehold.testing.races import Race, deadlocks
@@ -74,6 +74,26 @@ def test_a_hundred_thousand_ids_in_one_call(bare: Table):
     assert bare.one("select count(*) from claim_numbers(array(select id from numbers), 'w', 'a')") == 100_000
     assert bare.one("select count(distinct token) from number_work_claims") == 100_000
     assert bare.rows("select * from number_claims_remaining('w')")[0][:2] == (0, 100_000)
+    tokens = "array(select token from number_work_claims order by random())"
+    assert bare.one(f"select count(*) from renew_number_claims('w', 'a', 900, {tokens})") == 100_000
+    assert len(bare.one(f"select renew_number_claims_json('w', 'a', 900, {tokens})")) == 100_000
+    assert bare.one("select release_claims_for_worker('w', 'a')") == 100_000
+    taken = bare.one("select count(*) from generate_series(1, 10) i, claim_next_numbers('w', 'b', 10000 + 0 * i)")
+    assert (taken, bare.one("select count(*) from claim_next_numbers('w', 'b')")) == (100_000, 0)
+
+
+def test_a_release_finds_its_claim_by_key_however_much_its_worker_holds(table: Table):
+    """Method: index entries that a hundred releases read, as the server counts them, without statistics."""
+    claims = [(one, table.claim_row(one)["token"]) for one in table.claim(table.add(5000))[:100]]
+    read = (
+        "select sum(pg_stat_get_xact_tuples_returned(i.indexrelid))::int from pg_index i "
+        "where i.indrelid = 'thought_work_claims'::regclass"
+    )
+    with table.db.transaction():
+        before = table.one(read)
+        for one, token in claims:
+            assert table.release(one, token=token)
+        assert table.one(read) - before < 1000
 
 
 # -- server-side candidates -------------------------------------------------------------------------------------------
@@ -182,6 +202,16 @@ def test_an_expired_claim_that_nobody_reaped_is_renewed_and_a_reaped_one_is_not(
     assert table.claim_row(only)["status"] == "waiting"
 
 
+def test_a_renewal_is_for_its_workers_own_tokens(table: Table):
+    table.add(3)
+    first, second = table.next(2)
+    ((_, others, *_),) = table.next(1, worker="b")
+    renew = "select token from renew_thought_claims('w', 'a', 600, %s::bigint[])"
+    assert table.rows(renew, [first[1], others]) == [(first[1],)]
+    assert table.rows("select count(*) from thought_work_claims where ttl_expires_at > now() + '5 min'") == [(1,)]
+    assert table.rows(renew, None) == [(first[1],), (second[1],)]
+
+
 def test_attempts_survive_reaping_and_the_last_one_ends_failed(table: Table):
     (only,) = table.add(1)
     for attempt in range(1, 6):
@@ -257,6 +287,123 @@ def test_a_fingerprint_is_the_same_under_every_callers_settings(bare: Table):
     bare.rows("set timezone = 'Asia/Tokyo'; set intervalstyle = 'iso_8601'")
     bare.rows("set bytea_output = 'escape'; set extra_float_digits = 0")
     assert bare.one("select odd_fingerprint(1)") == before
+
+
+def naive(table: Table) -> list:
+    """Ids of results whose content is another than they were made from, by comparing every content."""
+    return table.rows(
+        "select c.thought_id from thought_work_claims c join thoughts t on t.id = c.thought_id "
+        "where c.retry_at is null and c.status in ('succeeded', 'failed') "
+        "and c.fingerprint <> thought_fingerprint(t.id) order by 1"
+    )
+
+
+WRITES = {
+    "edit": "update thoughts set body = body || 'x' where id = %s",
+    "edit back": "update thoughts set body = split_part(body, 'x', 1) where id = %s",
+    "write beside": "update thoughts set lang = coalesce(lang, '') || 'x' where id = %s",
+    "write again": "with o as (delete from thoughts where id = %s returning *) insert into thoughts select * from o",
+}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_versions_of_rows_say_the_same_as_their_contents(table: Table, seed: int):
+    """Method: writes, releases, rewrites of both tables, at random; what would be claimed again is compared with all
+    contents after each."""
+    rng, ids = random.Random(seed), table.add(12)
+    opened = 0
+    for _ in range(80):
+        one = rng.choice(ids)
+        what = rng.choice([*WRITES, "work", "work", "rewrite", "undo"])
+        if what in WRITES:
+            table.rows(WRITES[what], one)
+        elif what == "rewrite":
+            table.rows(rng.choice(["vacuum full thoughts", "cluster thoughts using thoughts_pkey", "vacuum thoughts"]))
+        elif what == "undo":
+            table.rows("begin")
+            table.rows(WRITES["edit"], one)
+            table.claim([one], ttl_s=600)
+            table.rows("rollback")
+        elif table.claim([one]):
+            table.rows("begin")
+            if rng.random() < 0.6:
+                table.rows(WRITES[rng.choice(["edit", "write beside"])], one)
+            table.release(one, rng.choice(["succeeded", "failed"]), final=True)
+            table.rows("commit")
+        stale = naive(table)
+        opened += len(stale)
+        seen = table.rows("select id from thought_claims_compared('w', null) d where d.was <> d.fingerprint order by 1")
+        assert seen == stale
+        if rng.random() < 0.3:
+            table.rows("begin")
+            table.rows(
+                "update thought_work_claims set retry_at = null where retry_at is not null and status = 'failed'"
+            )
+            got = {r[0] for r in table.next(100)}
+            assert {r[0] for r in stale} <= got
+            table.rows("rollback")
+        if rng.random() < 0.2:
+            for again in table.next(3):
+                table.release(again[0])
+    assert opened
+
+
+def test_looking_for_edits_reads_no_content_that_was_not_written_since(table: Table):
+    """Method: contents lie outside the rows, and the server counts the blocks it reads there. A first look may note
+    what was written beside the content; the second finds nothing to read."""
+    table.rows(
+        "insert into thoughts (body) select string_agg(md5(i::text || n), '') "
+        "from generate_series(1, 50) i, generate_series(1, 300) n group by i"
+    )
+    for one in [r[0] for r in table.next(50)]:
+        table.release(one)
+    table.rows("update thoughts set lang = 'en'")
+
+    def read() -> int:
+        with table.connect() as db:
+            db.execute("select count(*) from claim_next_thoughts('w', 'a')")
+            db.execute("select * from thought_claims_remaining('w')")
+            db.execute("select * from thought_claims_progress")
+            db.execute("select pg_stat_force_next_flush()")
+        return table.one(
+            "select toast_blks_read + toast_blks_hit from pg_statio_user_tables where relname = 'thoughts'"
+        )
+
+    read()
+    before = read()
+    assert before > 0
+    assert read() == before
+    assert table.rows("select done, waiting from thought_claims_progress") == [(50, 0)]
+
+
+def test_a_version_of_another_server_means_nothing(table: Table):
+    """What a restore leaves: the same file, place and transaction may be another row. Then contents are compared."""
+    (only,) = table.add(1)
+    table.next()
+    table.release(only)
+    table.rows("update thought_work_claims set fingerprint = md5('older')")
+    assert table.next() == [], "this server's version of the row is believed"
+    table.rows("update thought_work_claims set row_version = '1' || row_version")
+    assert [r[0] for r in table.next()] == [only]
+
+
+def test_where_versions_mean_nothing_contents_are_compared(bare: Table):
+    """A table that is no heap; here one that only has another name for it."""
+    if bare.one("select current_user") == OWNER:
+        with psycopg.connect(bare.url.replace(f"-c role={OWNER}", "-c jit=off"), autocommit=True) as admin:
+            admin.execute("revoke execute on function pg_control_system() from public")
+    else:
+        bare.rows("create access method other type table handler heap_tableam_handler")
+        bare.rows("drop table thoughts")
+        bare.rows(THOUGHTS + " using other")
+    bare.rows(script.printed(CLAIMS))
+    (only,) = bare.add(1)
+    bare.next()
+    assert bare.release(only)
+    assert bare.one("select row_version from thought_work_claims") is None
+    assert bare.next() == []
+    bare.rows("update thoughts set body = 'edited'")
+    assert [r[0] for r in bare.next()] == [only]
 
 
 # -- the subject goes away --------------------------------------------------------------------------------------------
@@ -374,6 +521,48 @@ def test_it_converges_over_the_original_table_and_keeps_its_rows(bare: Table):
 
 
 NAMES = ("plain", "Quo\"te's", "Größe % {{x}} \\d :y", "select")
+
+
+def test_a_result_stays_when_the_script_is_run_with_other_content_columns(table: Table):
+    """What was current under the columns before is current under the new ones; what was not is open."""
+    current, edited, held = table.add(3)
+    table.claim([current, edited, held])
+    table.release(current)
+    table.release(edited)
+    table.rows("update thoughts set body = 'edited' where id = %s", edited)
+    table.rows(script.printed(script.of("public.thoughts", "id", "uuid", "thought", ["body", "lang"])))
+    assert table.release(held)
+    assert [r[0] for r in table.next()] == [edited]
+    table.rows("update thoughts set lang = 'en' where id = %s", current)
+    assert [r[0] for r in table.next()] == [current]
+
+
+def test_another_cap_of_attempts_counts_for_the_rows_that_are_there(table: Table):
+    table.add(1)
+    table.next()
+    table.rows(script.printed(script.of("public.thoughts", "id", "uuid", "thought", ["body"], 1)))
+    table.expire()
+    assert table.next() == []
+    assert table.one("select last_error from thought_work_claims") == "attempt 1 of 1, by worker a, expired"
+
+
+def test_columns_named_like_the_scripts_own_words_are_only_columns(bare: Table):
+    words = ("p_work_type", "p_worker_id", "p_ttl_seconds", "p_filter", "p_limit", "p_after_id", "p_word_id", "v_now",
+             "v_ids", "v_after", "v_class", "v_left", "t", "c", "w", "s", "f", "token", "attempt", "expires_at", "was",
+             "fingerprint", "held", "waiting", "status", "work_type", "worker_id", "version")  # fmt: skip
+    bare.rows(f"create table public.words (id bigint primary key, {', '.join(f'{one} text' for one in words)})")
+    bare.rows("insert into public.words (id, t, p_filter) select i, 'same', 'x' from generate_series(1, 4) i")
+    bare.rows(script.printed(script.of("public.words", "id", "bigint", "word")))
+    assert bare.rows("select id from claim_next_words('w', 'a', 2)") == [(1,), (2,)]
+    assert bare.rows("select id from claim_next_words('w', 'b', 1, 60, '{\"p_filter\": \"x\"}')") == [(3,)]
+    assert bare.rows("select claim_words('{3,4}', 'w', 'c')") == [(4,)]
+    assert bare.one("select release_word(2, 'w', 'a', 'succeeded')")
+    assert bare.rows("select waiting, held from word_claims_remaining('w')") == [(0, 3)]
+    bare.rows("update words set held = 'edited' where id = 2")
+    assert bare.rows("select id from claim_next_words('w', 'b')") == [(2,)], "every column is content"
+    assert bare.one("select count(distinct word_fingerprint(id)) from words") == 4
+
+
 KEYS = (("uuid", "uuid"), ("bigint", "integer"), ("text", "varchar(40)"))
 CASES = [*((name, *KEYS[0]) for name in NAMES), *((NAMES[1], *key) for key in KEYS[1:])]
 
@@ -443,6 +632,57 @@ def test_what_does_not_fit_the_table_is_said_before_anything_is_made(bare: Table
     assert error.value.sqlstate == "LC010"
     bare.rows("rollback")
     assert bare.one("select to_regclass('public.thought_work_claims')") is None
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        ("create view public.other as select * from thoughts", "is a view"),
+        ("create materialized view public.other as select * from thoughts", "is a view"),
+        ("create unlogged table public.other (id uuid primary key)", "is unlogged"),
+        (
+            "create table public.other (id uuid primary key); create table child () inherits (public.other)",
+            "is a parent",
+        ),
+    ],
+)
+def test_what_is_no_table_of_rows_with_a_key_is_refused_by_its_name(bare: Table, made: str, said: str):
+    bare.rows(made)
+    with pytest.raises(psycopg.Error, match=said) as error:
+        bare.rows(script.printed(script.of("public.other", "id", "uuid", "other")))
+    assert error.value.sqlstate == "LC010"
+
+
+def test_partitions_and_empty_tables_are_tables(bare: Table):
+    bare.rows("create table public.parts (id bigint primary key, body text) partition by hash (id)")
+    for part in range(2):
+        bare.rows(f"create table parts{part} partition of parts for values with (modulus 2, remainder {part})")
+    bare.rows(script.printed(script.of("public.parts", "id", "bigint", "part")))
+    assert bare.rows("select * from claim_next_parts('w', 'a')") == []
+    assert bare.rows("select * from part_claims_remaining('w')") == [(0, 0, None)]
+    assert bare.rows("select * from part_claims_progress") == []
+    bare.rows("insert into parts select i, 'x' from generate_series(1, 20) i")
+    assert [r[0] for r in bare.rows("select id from claim_next_parts('w', 'a', 15)")] == list(range(1, 16))
+    assert bare.one("select bool_and(release_part(id, 'w', 'a', 'succeeded')) from parts where id < 16")
+    bare.rows("update parts set body = 'edited' where id in (3, 4); delete from parts where id = 20")
+    assert [r[0] for r in bare.rows("select id from claim_next_parts('w', 'a', 15)")] == [3, 4, 16, 17, 18, 19]
+
+
+def test_ids_of_any_text(bare: Table):
+    odd = ["", " ", "a'b", 'a"b', "a\nb", "%s", "\\", "é", "😀", "x" * 2000, "{}", "null", "a,b", "(1)", "\u202e"]
+    bare.rows("create table public.words (id text primary key)")
+    for one in odd:
+        bare.rows("insert into public.words values (%s)", one)
+    bare.rows(script.printed(script.of("public.words", "id", "text", "word")))
+    assert sorted(r[0] for r in bare.rows("select claim_words(array(select id from words), 'w', 'a')")) == sorted(odd)
+    for one in odd:
+        assert bare.one("select release_word(%s, 'w', 'a', 'failed', 'no', p_final => true)", one)
+    with bare.session() as session:
+        from leasehold.claims import registry, report
+
+        claims = registry.find(session, "word")
+        for one in odd:
+            assert report.retry(session, claims, report.Filter(id=one)) == 1
 
 
 def test_progress_accounts_for_every_row(table: Table):

@@ -1,54 +1,20 @@
-"""Who may use the claims on a hosted database: the service role, and nobody that comes from outside.
-
-Roles belong to a whole server, so these tests have one of their own.
-"""
+"""Who may use the claims on a hosted database: the service role, and nobody that comes from outside."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import psycopg
 import pytest
-from table_of_thoughts import CLAIMS, ORIGINAL, THOUGHTS
+from table_of_thoughts import CLAIMS, ORIGINAL, OUTSIDERS, THOUGHTS, empty
 
 from leasehold.claims import script
-from leasehold.db import embedded
-from leasehold.testing import clusters
-from leasehold.testing.clusters import Cluster
-
-OUTSIDERS = ("anon", "authenticated")
-
-
-@pytest.fixture(scope="module")
-def hosted(cluster: Cluster) -> Iterator[str]:
-    """A server with the roles of a hosted one, and default privileges as generous."""
-    home = Path(clusters.default_home()) / f"roles-{cluster.name}-{os.getpid()}"
-    own = clusters.start(cluster.name, home)
-    with own.connect() as db:
-        for role in (*OUTSIDERS, "service_role", "owner"):
-            db.execute(f"do $$ begin create role {role}; exception when duplicate_object then null; end $$")
-        db.execute("drop database if exists hosted with (force)")
-        db.execute("create database hosted owner owner")
-    yield own.url_of("hosted")
-    folder = next(home.glob("pg*"))
-    embedded.release(folder)
-    embedded.stop(folder)
-    shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture(params=["superuser", "owner"])
 def db(hosted: str, request: pytest.FixtureRequest) -> Iterator[psycopg.Connection]:
     with psycopg.connect(hosted, autocommit=True) as made:
-        made.execute("drop schema if exists public cascade; create schema public authorization owner")
-        made.execute("grant usage on schema public to anon, authenticated, service_role")
-        creator = "owner" if request.param == "owner" else "current_user"
-        made.execute(f"set role {creator}" if creator == "owner" else "reset role")
-        for kind in ("tables", "functions", "sequences"):
-            defaults = f"alter default privileges in schema public grant all on {kind}"
-            made.execute(f"{defaults} to anon, authenticated, service_role")
+        empty(made, request.param)
         made.execute(THOUGHTS)
         made.execute("insert into thoughts (body) values ('one'), ('two')")
         yield made

@@ -35,7 +35,12 @@ SETTINGS = (
 TAKE = """worker_id = p_worker_id, status = 'claimed', claimed_at = pg_catalog.clock_timestamp(),
                ttl_expires_at = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => p_ttl_seconds),
                attempt_count = case when c.retry_at is null then 1 else c.attempt_count + 1 end, retry_at = null,
-               token = pg_catalog.nextval({{token_seq_literal}}::regclass), claimed_fingerprint = free.fingerprint"""
+               token = pg_catalog.nextval({{token_seq_literal}}::regclass), claimed_fingerprint = free.fingerprint,
+               row_version = null"""
+VERSION = """(select {{schema}}.{{name}}_claims_home()) || ':' || pg_catalog.pg_relation_filenode(t.tableoid)
+               || ':' || t.ctid::text || ':' || t.xmin::text"""
+EDITED = "case when c.row_version = {{version}} then false else c.fingerprint <> {{fingerprint}} end"
+"""In this order: the version is compared without reading the content."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,11 +118,15 @@ def render(name: str, claims: Claims, *, parameters: bool = False) -> str:
     Args:
         parameters: it will be run with parameters, so a percent sign in a name must not look like one.
     """
-    text = (files("leasehold.claims") / "sql" / f"{name}.sql.tmpl").read_text("utf-8")
+    text = template(name)
     found = places(claims)
     if parameters:
         found = {place: value.replace("%", "%%") for place, value in found.items()}
     return PLACE.sub(lambda match: found[match[1]], text)
+
+
+def template(name: str) -> str:
+    return (files("leasehold.claims") / "sql" / f"{name}.sql.tmpl").read_text("utf-8")
 
 
 def places(claims: Claims) -> dict[str, str]:
@@ -125,7 +134,7 @@ def places(claims: Claims) -> dict[str, str]:
     schema, name, kind = quoted(claims.schema), claims.name, claims.id_type
     table, own = claims.described, f"{schema}.{name}_work_claims"
     columns = ", ".join(f"t.{quoted(one)}" for one in claims.content)
-    content = f"pg_catalog.jsonb_build_array({columns})" if columns else "pg_catalog.to_jsonb(t)"
+    content = f"pg_catalog.jsonb_build_array({columns})" if columns else "pg_catalog.to_jsonb(t.*)"
     signatures = functions(claims)
     found = {
         "schema": schema,
@@ -140,6 +149,8 @@ def places(claims: Claims) -> dict[str, str]:
         "name": name,
         "attempts_max": str(claims.attempts_max),
         "content_literals": ", ".join(literal(one) for one in claims.content),
+        "content_json_literal": literal(json.dumps(claims.content, ensure_ascii=False)),
+        "fingerprint_function_literal": literal(f"{schema}.{name}_fingerprint({kind})"),
         "claims": own,
         "claims_literal": literal(own),
         "claims_in_format": _in_format(own),
@@ -155,7 +166,8 @@ def places(claims: Claims) -> dict[str, str]:
         "old_release_literal": literal(f"{schema}.release_{name}({kind}, text, text, text, text)"),
         "old_bulk_literal": literal(f"{schema}.release_claims_for_worker(text, text)"),
     }
-    found["take"] = PLACE.sub(lambda match: found[match[1]], TAKE)
+    for place, composed in (("take", TAKE), ("version", VERSION), ("edited", EDITED)):
+        found[place] = PLACE.sub(lambda match: found[match[1]], composed)
     return found
 
 
@@ -167,12 +179,15 @@ def functions(claims: Claims) -> list[str]:
         f"{name}_claims_filter_check": "jsonb",
         f"{name}_claims_reap": "text",
         f"{name}_fingerprint": kind,
+        f"{name}_claims_home": "",
+        f"{name}_claims_compared": "text, jsonb",
         f"claim_{name}s_rows": f"{kind}[], text, text, integer",
         f"claim_{name}s": f"{kind}[], text, text, integer",
         f"claim_{name}s_json": f"{kind}[], text, text, integer",
         f"claim_next_{name}s": f"text, text, integer, integer, jsonb, {kind}",
         f"claim_next_{name}s_json": f"text, text, integer, integer, jsonb, {kind}",
         f"renew_{name}_claims": "text, text, integer, bigint[]",
+        f"renew_{name}_claims_json": "text, text, integer, bigint[]",
         f"release_{name}": f"{kind}, text, text, text, text, bigint, text, integer, boolean",
         f"release_{name}_claims_for_worker": "text, text",
         "release_claims_for_worker": "text, text",

@@ -11,7 +11,7 @@ import click
 
 from leasehold.cli import common
 from leasehold.cli.common import counted, emit, note, say
-from leasehold.errors import UsageError
+from leasehold.errors import PermissionDenied, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +21,7 @@ SEE_FIRST = {
     "release": "See first: `leasehold claims release --name {name} --all --dry-run`.",
     "retry": "See first: `leasehold claims retry --name {name} --all --dry-run`.",
 }
+OWNERS = "Use the role that owns the table, or give its owner what `leasehold claims sql` prints."
 STATES = ("held", "waiting", "succeeded", "failed")
 
 
@@ -243,7 +244,11 @@ def opened(database: str | None, home: str | None) -> Iterator[Any]:
     from leasehold.db.session import Session
 
     with Session(common.settings(database, home).target, application_name="leasehold claims") as session:
-        yield session
+        try:
+            yield session
+        except PermissionDenied as error:
+            error.remedy = OWNERS
+            raise
 
 
 def status_lines(found: Any, progress: list[Any], holders: list[Any]) -> list[str]:
@@ -263,8 +268,9 @@ def status_lines(found: Any, progress: list[Any], holders: list[Any]) -> list[st
 def claim_line(one: Any) -> str:
     when = f", again from {one.retry_at:%Y-%m-%d %H:%M:%S}" if one.retry_at else ""
     until = f" until {one.expires_at:%Y-%m-%d %H:%M:%S}" if one.status == "claimed" else ""
-    why = f": {one.last_error}" if one.last_error else ""
-    return f"{one.id} {one.work_type}: {one.status} by {one.worker}{until}, attempt {one.attempt}{when}{why}"
+    why = f": {' '.join(one.last_error.split())}" if one.last_error else ""
+    row = one.id if one.id and one.id.isprintable() and " " not in one.id else repr(one.id)
+    return f"{row} {one.work_type}: {one.status} by {one.worker}{until}, attempt {one.attempt}{when}{why}"
 
 
 def duration(seconds: float) -> str:

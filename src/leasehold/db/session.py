@@ -340,6 +340,8 @@ def translate(error: psycopg.Error) -> Exception:
         if "for database" in str(error):
             remedy = "Let its owner run: grant create on database NAME to ROLE; or use the owner's role."
         return PermissionDenied(f"The database role lacks a right: {first_line(error)}", remedy=remedy)
+    if isinstance(error, pg.DependentObjectsStillExist):
+        return Refused(f"{error.diag.message_primary}: {error.diag.message_detail}", remedy="Drop those objects first.")
     if isinstance(error, pg.DiskFull):
         return DiskFull(f"The database server's disk is full: {first_line(error)}")
     if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
