@@ -94,6 +94,8 @@ def lines(found: dict[str, Any], states: list[str]) -> list[str]:
     said += [breaker_line(one) for one in found["breakers"]]
     for one in found["holders"]:
         late = "; EXPIRED, about to be reaped" if one["expired"] else ""
+        if one["silent"]:
+            late += f"; SILENT for {one['silent_s']:.0f} s while work waits: {one['silent']}"
         said.append(f"{one['kind']} {one['name']} (pid {one['pid']}): holds {counted(one['steps'], 'step')}, "
                     f"heard {one['heard_s']:.0f} s ago{late}")  # fmt: skip
     if found["groups"] and not [one for one in found["holders"] if one["kind"] == "worker"]:

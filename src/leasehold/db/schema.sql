@@ -590,6 +590,15 @@ ALTER TABLE leasehold.seat_line ALTER COLUMN place ADD GENERATED ALWAYS AS IDENT
     CACHE 1
 );
 
+-- Name: silence; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.silence (
+    holder_id bigint NOT NULL,
+    since timestamp with time zone NOT NULL,
+    reason text NOT NULL,
+    CONSTRAINT silence_reason_check CHECK ((reason <> ''::text))
+);
+
 -- Name: source; Type: TABLE; Schema: leasehold; Owner: -
 
 CREATE TABLE leasehold.source (
@@ -949,6 +958,11 @@ ALTER TABLE ONLY leasehold.seat_line
 
 ALTER TABLE ONLY leasehold.seat
     ADD CONSTRAINT seat_pkey PRIMARY KEY (key, ix);
+
+-- Name: silence silence_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.silence
+    ADD CONSTRAINT silence_pkey PRIMARY KEY (holder_id);
 
 -- Name: source source_collection_id_uri_key; Type: CONSTRAINT; Schema: leasehold; Owner: -
 

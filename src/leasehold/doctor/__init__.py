@@ -15,10 +15,12 @@ from __future__ import annotations
 
 from leasehold.doctor.checks import Check, Finding, Subject, Verdict, run, worst
 from leasehold.doctor.routes import check_routes, check_sessions
+from leasehold.doctor.workers import check_workers
 
 CHECKS: dict[str, Check] = {
     "routes": check_routes,
     "sessions": check_sessions,
+    "workers": check_workers,
 }
 """In the order in which they are shown."""
 

@@ -91,6 +91,9 @@ class Living:
     heard_s: float
     expired: bool
     steps: int
+    silent: str | None = None
+    """Why it claims nothing while work waits, in its own words; None: it does its work, or nothing waits."""
+    silent_s: float | None = None
 
 
 def living(session: Session) -> list[Living]:

@@ -17,13 +17,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from leasehold.db.line import Line
 from leasehold.db.target import Target
 from leasehold.errors import DatabaseUnavailable
 from leasehold.kernel import groups, holders, steps
 from leasehold.options import LeaseOptions
+from leasehold.worker.silence import Watch
+from leasehold.worker.standing import Standing
 
 log = logging.getLogger("leasehold.worker")
 
@@ -84,6 +86,7 @@ class Beats:
 
     Args:
         holder_ids: asked before each heartbeat: the holders to keep.
+        standings: asked by the watch for silence: how the claiming of each of them stands.
         on_beat: told after each heartbeat: when it was sent, for which holders, and the tokens of those that live.
     """
 
@@ -93,6 +96,7 @@ class Beats:
         lease: LeaseOptions,
         holder_ids: Callable[[], list[int]],
         on_beat: Callable[[float, list[int], dict[int, frozenset[int]]], None],
+        standings: Callable[[], Mapping[int, Standing]],
     ) -> None:
         self._lease = lease
         self._holder_ids = holder_ids
@@ -107,6 +111,7 @@ class Beats:
         )
         self._bounds = ((self._beat_line, lease.heartbeat_s), (self._duty_line, max(HANGS_S, lease.heartbeat_s)))
         self.duties = Duties(self._duty_line, lease)
+        self._watch = Watch(self._duty_line, standings)
         self.confirmed_s = time.monotonic()
         loops = {"heartbeat": self._beat_loop, "duties": self._duty_loop, "bounds": self._bound_loop}
         self._threads = [
@@ -155,6 +160,7 @@ class Beats:
     def _duty_loop(self) -> None:
         while not self._stopping.wait(TICK_S):
             self._try("duties", lambda: self.duties.tick(self._holder_ids()))
+            self._try("the watch for silence", self._watch.look)
 
     def _bound_loop(self) -> None:
         look_every_s = min(0.5, self._lease.heartbeat_s / 4)

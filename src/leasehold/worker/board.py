@@ -18,8 +18,11 @@ import tempfile
 import time
 from dataclasses import dataclass
 
+from leasehold.worker.standing import FORM, Standing
+
 SLOT = struct.Struct("<qqdd")
 COUNTS = struct.Struct("<qqd")
+HEAD = COUNTS.size + FORM.size
 PULSE = struct.Struct("<d")
 PULSE_AT = 16
 
@@ -46,21 +49,21 @@ class Board:
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self._memory = mmap.mmap(fd, 0)
-        self.slots = (len(self._memory) - COUNTS.size) // SLOT.size
+        self.slots = (len(self._memory) - HEAD) // SLOT.size
         self._ended = self._failed = 0
 
     @classmethod
     def create(cls, slots: int) -> Board:
         fd = os.memfd_create("leasehold-board") if hasattr(os, "memfd_create") else _unlinked_file()
-        os.ftruncate(fd, COUNTS.size + SLOT.size * slots)
+        os.ftruncate(fd, HEAD + SLOT.size * slots)
         return cls(fd)
 
     def begin(self, slot: int, token: int, step_id: int, timeout_s: float) -> None:
         now = time.monotonic()
-        SLOT.pack_into(self._memory, COUNTS.size + SLOT.size * slot, token, step_id, now, now + timeout_s)
+        SLOT.pack_into(self._memory, HEAD + SLOT.size * slot, token, step_id, now, now + timeout_s)
 
     def end(self, slot: int) -> None:
-        SLOT.pack_into(self._memory, COUNTS.size + SLOT.size * slot, 0, 0, 0.0, 0.0)
+        SLOT.pack_into(self._memory, HEAD + SLOT.size * slot, 0, 0, 0.0, 0.0)
 
     def count(self, ended: int, failed: int) -> None:
         self._ended += ended
@@ -71,6 +74,13 @@ class Board:
         ended, failed, _ = COUNTS.unpack_from(self._memory, 0)
         return ended, failed
 
+    def stand(self, standing: Standing) -> None:
+        """How the claiming stands."""
+        self._memory[COUNTS.size : HEAD] = standing.packed()
+
+    def standing(self) -> Standing | None:
+        return Standing.unpacked(self._memory[COUNTS.size : HEAD])
+
     def pulse(self) -> None:
         PULSE.pack_into(self._memory, PULSE_AT, time.monotonic())
 
@@ -79,7 +89,7 @@ class Board:
         return float(PULSE.unpack_from(self._memory, PULSE_AT)[0])
 
     def working(self) -> list[Working]:
-        entries = SLOT.iter_unpack(self._memory[COUNTS.size : COUNTS.size + SLOT.size * self.slots])
+        entries = SLOT.iter_unpack(self._memory[HEAD : HEAD + SLOT.size * self.slots])
         return [Working(slot, *entry) for slot, entry in enumerate(entries) if entry[0]]
 
     def close(self) -> None:

@@ -38,6 +38,7 @@ from leasehold.types import StepLease
 from leasehold.worker.held import Ledger
 from leasehold.worker.kinds import Kind
 from leasehold.worker.policy import KindLimits, LanePolicy, LaneView
+from leasehold.worker.standing import Doing, Standing
 from leasehold.worker.threads import Threads
 
 log = logging.getLogger("leasehold.worker")
@@ -111,6 +112,7 @@ class Claimer:
     Args:
         deliver: told about every lease, on the loop's thread.
         full: whether so much waits to be recorded that nothing more may be claimed.
+        standing: where it writes down how claiming stands, for whoever watches it.
     """
 
     def __init__(
@@ -124,6 +126,7 @@ class Claimer:
         poll_max_s: float,
         deliver: Callable[[Delivery], None],
         full: Callable[[], bool],
+        standing: Standing,
     ) -> None:
         self._line = line
         self._thread = thread
@@ -133,6 +136,7 @@ class Claimer:
         self._poll_max_s = poll_max_s
         self._deliver = deliver
         self._full = full
+        self._standing = standing
         self._policy = LanePolicy(consumers, {name: _limits(kind) for name, kind in kinds.items()})
         self._lanes: dict[int, Lane] = {}
         self._views: list[LaneView] = []
@@ -188,6 +192,7 @@ class Claimer:
                 raise HolderGone
             now = time.monotonic()
             if not (self._asked or (self._may_ask() and (self._more or self._news or now >= look_at))):
+                self._standing.doing = self._why_not()
                 await self._sleep(look_at - now if self._may_ask() else self._poll_max_s)
                 continue
             if now < not_before:
@@ -198,14 +203,17 @@ class Claimer:
                 self._news, looked_at = False, now
             not_before = now + CYCLE_MIN_S
             self._cycling = True
+            self._standing.asking()
             try:
                 deliveries = await loop.run_in_executor(self._thread, self._cycle, look)
             except AWAY as error:
                 log.warning("cannot claim, trying again: %s", error)
+                self._standing.doing = Doing.FAILING
                 self._news, self._more, not_before = True, False, time.monotonic() + AWAY_PAUSE_S
                 continue
             finally:
                 self._cycling = False
+            self._standing.answered(something=bool(deliveries))
             fruitless = 0 if deliveries else fruitless + look
             if look:
                 look_at = time.monotonic() + self._poll_s(fruitless)
@@ -225,10 +233,16 @@ class Claimer:
         return bool(self._alone_lanes or self._probes) or self._policy.has_open()
 
     def _may_ask(self) -> bool:
+        return self._why_not() is Doing.LOOKING
+
+    def _why_not(self) -> Doing:
+        """Why nothing may be asked now; LOOKING: it may."""
         ledger = self._ledger
-        if self._full() or ledger.alone or (self._alone_lanes and ledger.busy):
-            return False
-        return self._policy.has_room(ledger.in_consumers)
+        if self._full():
+            return Doing.FULL
+        if ledger.alone or (self._alone_lanes and ledger.busy):
+            return Doing.ALONE
+        return Doing.LOOKING if self._policy.has_room(ledger.in_consumers) else Doing.BUSY
 
     async def _sleep(self, within_s: float) -> None:
         with contextlib.suppress(TimeoutError):

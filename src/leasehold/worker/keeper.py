@@ -37,6 +37,7 @@ from leasehold.worker.beats import Beats
 from leasehold.worker.board import slots_for
 from leasehold.worker.child import EXIT_HOLDER_GONE
 from leasehold.worker.children import Child
+from leasehold.worker.standing import Standing
 from leasehold.worker.threads import Threads
 
 log = logging.getLogger("leasehold.worker")
@@ -116,7 +117,7 @@ class Keeper:
         self._line = Line(config.target, route="direct", application_name="leasehold keeper")
         self._desk = Threads(1, "leasehold-desk")
         self._burials: list[Future[None]] = []
-        self._beats = Beats(config.target, config.lease, self.holder_ids, self._beaten)
+        self._beats = Beats(config.target, config.lease, self.holder_ids, self._beaten, self._standings)
         self._watch = threading.Thread(target=self._watch_loop, name="leasehold-keeper", daemon=True)
         self._started = False
 
@@ -151,6 +152,12 @@ class Keeper:
                 for child in self._children.values()
                 if child.holder_id is not None and not child.timed_out and child.gone_s is None
             ]
+
+    def _standings(self) -> dict[int, Standing]:
+        """How each child's claiming stands, read from its board: a child that hangs cannot say it itself."""
+        with self._lock:
+            read = {child.holder_id: child.board.standing() for child in self._children.values()}
+        return {one: standing for one, standing in read.items() if one is not None and standing is not None}
 
     def pids(self) -> list[int]:
         with self._lock:

@@ -47,6 +47,7 @@ from leasehold.worker.listener import Listener
 from leasehold.worker.pages import Page
 from leasehold.worker.pools import Pools, check_kinds, pool_of
 from leasehold.worker.recording import Ended, Recorded
+from leasehold.worker.standing import Standing
 from leasehold.worker.successors import Reservations, Reserved
 from leasehold.worker.threads import Threads
 
@@ -109,6 +110,7 @@ class Worker:
         self._kinds = {kind.name: kind for kind in config.kinds if pool_of(kind.name, config.consumers) is not None}
         if not self._kinds:
             raise UsageError(f"No consumer of {dict(config.consumers)} serves any of the worker's kinds.")
+        self._standing = Standing(tuple(self._kinds))
         self._holder_id = holder_id or 0
         self._kept_by_parent = holder_id is not None
         self._board = board
@@ -171,6 +173,7 @@ class Worker:
         self._claimer = Claimer(
             self._claims, self._claim_thread, self._kinds, config.consumers, self._ledger,
             poll_max_s=config.poll_max_s, deliver=self._deliver, full=lambda: self._finisher.full,
+            standing=self._standing,
         )  # fmt: skip
         base = slots
         for name, size in config.consumers.items():
@@ -187,7 +190,10 @@ class Worker:
         for pool in self._pools.values():
             pool.start()
         if not self._kept_by_parent:
-            self._beats = Beats(self.config.target, self.config.lease, lambda: [self._holder_id], self._beaten)
+            self._beats = Beats(
+                self.config.target, self.config.lease, lambda: [self._holder_id], self._beaten,
+                lambda: {self._holder_id: self._standing},
+            )  # fmt: skip
             self._beats.start()
         self._listener.start()
         self._tasks = [
@@ -347,6 +353,8 @@ class Worker:
     def _follow(self, reserved: Reserved, successors: Sequence[Successor], answered_s: float) -> None:
         """A finish brought what it had released."""
         self._reservations.give_back(reserved)
+        if successors:
+            self._standing.claimed_s = time.monotonic()
         for one in successors:
             brought = delivery(one.lease, self._kinds[one.kind], one.group_id, answered_s)
             if self._stopping:
@@ -452,8 +460,10 @@ class Worker:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_EVERY_S)
+            self._standing.pulsed_s = time.monotonic()
             if self._board is not None:
                 self._board.pulse()
+                self._board.stand(self._standing)
             for pool in self._pools.values():
                 pool.sweep()
             self._give_up_what_hangs()

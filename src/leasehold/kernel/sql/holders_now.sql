@@ -1,7 +1,8 @@
 -- Living holders with what they hold, and the ones that ended in the last hour by being reaped.
 select h.holder_id, h.kind, h.name, h.host, h.pid, extract(epoch from leasehold.now() - h.started_at)::float8,
        extract(epoch from leasehold.now() - h.heartbeat_at)::float8, h.expires_at < leasehold.now(),
-       coalesce(sum(cardinality(l.step_ids)), 0)::bigint
-  from leasehold.holder h left join leasehold.lease l using (holder_id)
+       coalesce(sum(cardinality(l.step_ids)), 0)::bigint, s.reason,
+       extract(epoch from leasehold.now() - s.since)::float8
+  from leasehold.holder h left join leasehold.lease l using (holder_id) left join leasehold.silence s using (holder_id)
  where h.ended_at is null
- group by h.holder_id order by h.holder_id
+ group by h.holder_id, s.holder_id order by h.holder_id

@@ -1,0 +1,1 @@
+select leasehold.holders_silent(%s::bigint[], %s::text[])
