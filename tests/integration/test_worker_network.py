@@ -11,60 +11,22 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from known_work import Work, embedded_worker
 from worker_help import SHORT, eventually, eventually_async
 
-from leasehold import Worker, WorkerConfig
 from leasehold.chaos import workload
-from leasehold.db.session import Session
-from leasehold.db.statements import load
 from leasehold.db.target import Target
-from leasehold.options import LeaseOptions
 from leasehold.testing import Proxy
 from leasehold.worker import beats, keeper, worker
 from leasehold.worker.keeper import Keeper, KeeperConfig
 
 pytestmark = pytest.mark.one_server
-RUNS = 60
 
 
 @pytest.fixture
 def proxy(database) -> Iterator[Proxy]:
     with Proxy(database) as made:
         yield made
-
-
-def embedded_worker(url: str, lease: LeaseOptions = SHORT) -> Worker:
-    kinds = workload.kinds(Target(url=url), {})
-    return Worker(WorkerConfig(database=url, kinds=kinds, lease=lease, poll_max_s=0.2))
-
-
-class Work:
-    """Runs of the lab's workload, and whether they came out as they must."""
-
-    def __init__(self, session: Session) -> None:
-        self.session = session
-        self.groups: list[tuple[str, int, int]] = []
-        workload.prepare(session)
-
-    def submit(self, runs: int = RUNS) -> None:
-        for name in ("chain", "fork"):
-            first = sum(count for *_, count in self.groups)
-            workload.submit(self.session, f"group {first}", name, first, runs // 2)
-            self.groups.append((name, first, runs // 2))
-
-    @property
-    def done(self) -> bool:
-        ended, added, _, still_open = self.session.fetch(load("leasehold.chaos", "progress"))[0]
-        return bool(ended == added and not still_open)
-
-    def some(self, n: int) -> bool:
-        return int(self.session.fetch(load("leasehold.chaos", "progress"))[0][0]) >= n
-
-    def check(self) -> None:
-        rows = [(int(n), int(ix), str(value)) for n, ix, value in
-                self.session.fetch(load("leasehold.chaos", "effects"))]  # fmt: skip
-        assert rows == list(workload.planned(self.groups))
-        assert self.session.fetch(load("leasehold.chaos", "effects_unbalanced")) == []
 
 
 @pytest.fixture

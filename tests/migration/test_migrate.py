@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 import leasehold
+from leasehold import Done, Kind, Worker, WorkerConfig
 from leasehold.db import migrations
 from leasehold.db.migrations import Migration, is_current, known, migrate, require_current, routines_checksum, script
 from leasehold.db.session import Session
+from leasehold.db.statements import load
 from leasehold.db.target import Target
 from leasehold.errors import SchemaAhead, SchemaBehind, SchemaChanged
 from leasehold.kernel import checks
+from leasehold.options import LeaseOptions
 from leasehold.testing import schema
+from leasehold.testing.races import Race
+
+TAKE_TURN = load("leasehold.db", "migration_lock")
 
 MIGRATE = """
 import sys
@@ -189,3 +198,73 @@ def test_migrations_are_numbered_without_a_gap():
 def test_the_committed_schema_is_what_the_migrations_make(databases, cluster):
     """pg_dump says the same schema in other words on other versions; it is committed as of 18, the first of ours."""
     assert schema.PATH.read_text("utf-8") == schema.current(databases), f"it is stale: run `{schema.COMMAND}`"
+
+
+def test_a_migration_whose_session_is_ended_on_the_server_leaves_nothing_half_and_is_made_again(empty_database, empty):
+    """It is ended while it waits for its turn, which it then takes by itself."""
+    with Race(empty_database) as race:
+        race.begin("A")
+        race.do("A", lambda c: c.execute(TAKE_TURN))
+        with (
+            Session(Target(url=empty_database), application_name="migrating") as session,
+            ThreadPoolExecutor(1) as pool,
+        ):
+            migrating = pool.submit(migrate, session)
+            first = waiting(empty)
+            empty.fetch("select pg_terminate_backend(%s)", (first,))
+            assert waiting(empty, other_than=first)
+            assert empty.fetch("select to_regclass('leasehold.migration')::text") == [(None,)]
+            race.rollback("A")
+            assert migrating.result(30)[0] == "0001_kernel"
+    require_current(empty)
+    assert checks.violations(empty) == []
+
+
+def waiting(session, other_than=0):
+    """The session that waits to migrate."""
+    give_up_at = time.monotonic() + 20
+    while time.monotonic() < give_up_at:
+        rows = session.fetch(
+            "select pid from pg_stat_activity where application_name = 'migrating' and wait_event_type = 'Lock' "
+            "and pid <> %s", (other_than,))  # fmt: skip
+        if rows:
+            return rows[0][0]
+    raise AssertionError("nobody waits")
+
+
+def test_workers_go_on_while_the_tables_they_use_are_widened_and_after_it(session, database, kernel, monkeypatch):
+    """Expand under work: a newer program migrates and replaces the functions while an older one's worker works."""
+    newest = known()[-1].number
+    text = f"-- Works with programs from {newest:04d}\n" + ";".join(
+        f"alter table leasehold.{table} add column note text"
+        for table in ("lane", "lease", "ready", "delayed", "holder")
+    )
+    wider = Migration(newest + 1, "wider", text)
+    kind = Kind(name="work", timeout_s=30, run=lambda step: Done(), page_max=5)
+    steps = [run * 1024 for run in kernel.add_runs(300, "work")]
+
+    async def story():
+        config = WorkerConfig(
+            database=database, kinds=[kind], lease=LeaseOptions(ttl_s=2, heartbeat_s=0.4), poll_max_s=0.2
+        )
+        async with Worker(config) as worker:
+            await until(lambda: worker.counts.ended > 20)
+            with monkeypatch.context() as newer:
+                newer.setattr(migrations, "known", lambda: [*known(), wider])
+                newer.setattr(migrations, "routines_checksum", lambda: "newer")
+                assert await asyncio.to_thread(migrate, session) == [f"{newest + 1:04d}_wider", "functions"]
+            await until(lambda: worker.counts.ended == 300)
+            more = [run * 1024 for run in kernel.add_runs(50, "work")]
+            await until(lambda: worker.counts.ended == 350)
+            return more
+
+    steps += asyncio.run(story())
+    assert all(kernel.outcomes(step) == [("succeeded", None)] for step in steps)
+    require_current(session)
+
+
+async def until(holds):
+    give_up_at = time.monotonic() + 40
+    while not holds():
+        assert time.monotonic() < give_up_at
+        await asyncio.sleep(0.01)

@@ -18,7 +18,7 @@ from leasehold.db import session as sessions
 from leasehold.db.migrations import is_current
 from leasehold.db.session import Session
 from leasehold.db.target import Target
-from leasehold.errors import DatabaseUnavailable, ServerBinariesMissing
+from leasehold.errors import DatabaseUnavailable, DiskFull, ServerBinariesMissing
 from leasehold.testing import clusters, faults
 from leasehold.testing.clock import Clock
 from leasehold.testing.databases import RUNS, Databases
@@ -94,7 +94,7 @@ def test_the_clock_stands_still_moves_for_every_session_and_can_be_released(data
     assert abs(second_session.fetch(read)[0][0] - datetime.now(UTC)) < timedelta(minutes=1)
 
 
-@pytest.mark.parametrize("kind", sorted(set(faults.KINDS) - {"55P03"} - faults.DEADLY))
+@pytest.mark.parametrize("kind", sorted(set(faults.KINDS) - {"53100", "55P03"} - faults.DEADLY))
 @pytest.mark.parametrize("alone", [False, True])
 def test_a_session_outlives_every_kind_of_fault(session, kind, alone):
     """A statement alone is its own transaction: whatever comes after it finds it committed."""
@@ -107,8 +107,9 @@ def test_a_session_outlives_every_kind_of_fault(session, kind, alone):
     assert session.fetch("select count(*) from t") == [(2 if twice else 1,)]
 
 
-def test_a_lock_timeout_is_raised_at_once_and_the_next_call_works(session):
-    with FaultPlan().at("55P03").installed(), pytest.raises(errors.LockNotAvailable):
+@pytest.mark.parametrize(("kind", "raised"), [("55P03", errors.LockNotAvailable), ("53100", DiskFull)])
+def test_a_lock_timeout_and_a_full_disk_are_raised_at_once_and_the_next_call_works(session, kind, raised):
+    with FaultPlan().at(kind).installed(), pytest.raises(raised):
         session.fetch("select 1")
     assert session.fetch("select 1") == [(1,)]
 

@@ -7,6 +7,7 @@ session then really closes the connection, so the server sees it go. Kinds:
     drop_answers  the statement has run, the answer is lost, and so is the transaction
     drop_replies  the transaction has *committed*, and the reply is lost: the caller sends the verb again
     40001, 40P01  serialization failure, deadlock: the server rolled the transaction back
+    53100         the server's disk is full; the statement is not tried again, the work is
     55P03         a lock could not be had in time; the statement is not tried again, the work is
     57P01         the server shuts down
     kill_before, kill_after, kill_committed
@@ -49,6 +50,7 @@ KINDS: dict[str, tuple[str, Callable[[], psycopg.Error]]] = {
     "drop_replies": ("after commit", lambda: psycopg.OperationalError("fault: committed, and the reply is lost")),
     "40001": ("before", lambda: pg.SerializationFailure("fault: could not serialize access")),
     "40P01": ("after", lambda: pg.DeadlockDetected("fault: deadlock detected")),
+    "53100": ("before", lambda: pg.DiskFull("fault: could not extend file: No space left on device")),
     "55P03": ("before", lambda: pg.LockNotAvailable("fault: canceling statement due to lock timeout")),
     "57P01": ("after", lambda: pg.AdminShutdown("fault: terminating connection due to administrator command")),
     "kill_before": ("before", _die),
