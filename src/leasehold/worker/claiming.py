@@ -38,6 +38,7 @@ from leasehold.types import StepLease
 from leasehold.worker.held import Ledger
 from leasehold.worker.kinds import Kind
 from leasehold.worker.policy import KindLimits, LanePolicy, LaneView
+from leasehold.worker.rationing import Ration
 from leasehold.worker.standing import Doing, Standing
 from leasehold.worker.threads import Threads
 
@@ -147,7 +148,7 @@ class Claimer:
         self._asked: Asked | None = None
         self._alone_lanes: tuple[int, ...] = ()
         self._wake = asyncio.Event()
-        self._news = True
+        self._news, self._heard, self._ration = True, False, Ration()
         self._more = self._cycling = False
         self._stopping = self._gone = False
 
@@ -160,6 +161,11 @@ class Claimer:
     def news(self) -> None:
         """Something may be ready that was not."""
         self._news = True
+        self._wake.set()
+
+    def heard(self) -> None:
+        """Somebody announced work; every worker is told, and few of them will get it."""
+        self._heard = True
         self._wake.set()
 
     def gone(self) -> None:
@@ -191,16 +197,21 @@ class Claimer:
             if self._gone:
                 raise HolderGone
             now = time.monotonic()
-            if not (self._asked or (self._may_ask() and (self._more or self._news or now >= look_at))):
+            heard_at = now + self._ration.wait_s(now) if self._heard else look_at
+            due_at = min(look_at, heard_at)
+            if not (self._asked or (self._may_ask() and (self._more or self._news or now >= due_at))):
                 self._standing.doing = self._why_not()
-                await self._sleep(look_at - now if self._may_ask() else self._poll_max_s)
+                await self._sleep(due_at - now if self._may_ask() else self._poll_max_s)
                 continue
             if now < not_before:
                 await self._sleep(not_before - now)
                 continue
-            look = now >= look_at or (self._news and (not self._more or now - looked_at > POLL_MIN_S))
+            news = self._news or now >= heard_at
+            look = now >= look_at or (news and (not self._more or now - looked_at > POLL_MIN_S))
+            only_heard = look and self._heard and not self._news and now < look_at
             if look:
-                self._news, looked_at = False, now
+                self._news = self._heard = False
+                looked_at = now
             not_before = now + CYCLE_MIN_S
             self._cycling = True
             self._standing.asking()
@@ -215,6 +226,8 @@ class Claimer:
                 self._cycling = False
             self._standing.answered(something=bool(deliveries))
             fruitless = 0 if deliveries else fruitless + look
+            if only_heard and not deliveries:
+                self._ration.spend(now)
             if look:
                 look_at = time.monotonic() + self._poll_s(fruitless)
             for delivery in deliveries if not self._stopping else ():
@@ -224,7 +237,14 @@ class Claimer:
     @property
     def quiet(self) -> bool:
         """Whether all that the last look found is claimed, and nothing is asked or announced: free slots stay free."""
-        waits = self._cycling or self._more or self._news or self._asked is not None or self._something_is_left
+        waits = (
+            self._cycling
+            or self._more
+            or self._news
+            or self._heard
+            or self._asked is not None
+            or self._something_is_left
+        )
         return not (waits or self._stopping or self._gone or self._ledger.alone)
 
     @property

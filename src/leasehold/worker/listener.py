@@ -1,13 +1,15 @@
 """The listener: turns NOTIFY into a call, so that an idle worker starts at once instead of at its next poll.
 
 A hint, never the truth: workers poll. A dead LISTEN gives no error (behind a pooler it is silently never delivered), so
-the listener proves itself alive by its own echo; when that stays out it says so, and tries a new connection.
+the listener proves itself alive by its own echo; when that stays out it says so, and tries a new connection. Every
+listener hears the echoes of all: they come seldom, at times of their own, and wake no worker.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import random
 import threading
 import time
 import uuid
@@ -103,7 +105,7 @@ class Listener:
             news = False
             for note in connection.notifies(timeout=min(TICK_S, self._echo_within_s / 2), stop_after=1):
                 if note.payload == name:
-                    sent_at, echo_at = None, time.monotonic() + self._echo_every_s
+                    sent_at, echo_at = None, time.monotonic() + self._echo_every_s * random.uniform(0.75, 1.25)
                     self._said_deaf = False
                     self._state(True)
                 elif not note.payload.startswith("echo "):

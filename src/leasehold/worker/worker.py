@@ -455,7 +455,7 @@ class Worker:
 
     def _heard(self) -> None:
         """A notification arrived (on the listener's thread)."""
-        self._soon(self._claimer.news)
+        self._soon(self._claimer.heard)
 
     async def _sweep(self) -> None:
         while True:
