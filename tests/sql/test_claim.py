@@ -218,6 +218,20 @@ def test_lanes_of_completed_groups_are_not_offered(kernel):
     assert kernel.lanes("work") == []
 
 
+def test_a_look_behind_a_position_sees_what_came_later_and_what_is_to_be_leased_alone(kernel):
+    runs = kernel.add_runs(3, "work")
+    lane = kernel.lanes("work")[0].lane_id
+    last = kernel.claim(n=3)
+    look = lambda at: [found.lane_id for found in steps.lanes(kernel.session, ["work"], {lane: at})]  # noqa: E731
+    assert look(last.last_position) == []
+    kernel.release(last, only=[runs[0] * 1024])  # goes to the end
+    assert look(last.last_position) == [lane]
+    kernel.succeed(kernel.claim("work", by="B", n=1))
+    assert look(2**62) == []
+    kernel.bury("A")  # what it held goes back, to be leased alone
+    assert look(2**62) == [lane]
+
+
 def test_only_the_kinds_asked_for_are_offered(kernel):
     kernel.add_step("parse")
     kernel.add_step("embed")

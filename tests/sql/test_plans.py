@@ -11,6 +11,7 @@ import json
 import pytest
 
 from leasehold.db.session import Session
+from leasehold.db.statements import load
 from leasehold.db.target import Target
 from leasehold.kernel import groups
 from leasehold.testing.stories import Kernel
@@ -82,6 +83,26 @@ def test_the_cost_of_a_claim_does_not_grow_with_what_is_waiting(crowded):
     claim_buffers(crowded, lane, PAGE)
     many, few = claim_buffers(crowded, lane, PAGE), claim_buffers(crowded, small_lane, PAGE)
     assert many < 1.5 * few + 100, (many, few)
+
+
+def test_a_look_does_not_walk_over_what_was_claimed_and_an_old_snapshot_keeps(crowded):
+    """Method: another session's snapshot is older than 40 pages of claims; the look goes behind the last of them."""
+    lane = work_lane(crowded)
+    with Session(crowded.session.target) as other:
+        other.connection.execute("begin isolation level repeatable read")
+        other.connection.execute("select count(*) from leasehold.lane")
+        for _ in range(40):
+            lease = crowded.claim("work", n=PAGE)
+            crowded.succeed(lease)
+        look = load("leasehold.kernel", "lanes_with_work")
+        positions = {"from the start": 0, "behind": lease.last_position}
+        touched = {}
+        for name, at in positions.items():
+            explained(crowded.session, look, [lane], [at], ["work"])
+            touched[name] = explained(crowded.session, look, [lane], [at], ["work"])[0]
+        other.connection.execute("rollback")
+    assert touched["behind"] < 100, touched
+    assert touched["from the start"] > touched["behind"] + 80, touched
 
 
 def test_a_finish_of_a_page_touches_buffers_in_proportion_to_the_page(crowded):

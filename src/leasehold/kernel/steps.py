@@ -142,9 +142,11 @@ class Finished:
     released: bool
 
 
-def lanes(session: Session, kinds: Sequence[str]) -> list[Lane]:
-    """Lanes of *kinds* that have ready steps and are not paused."""
-    return [Lane(*row) for row in session.fetch(load(PACKAGE, "lanes_with_work"), (list(kinds),))]
+def lanes(session: Session, kinds: Sequence[str], behind: Mapping[int, int] | None = None) -> list[Lane]:
+    """Lanes of *kinds* that have ready steps and are not paused. Of a lane in *behind*, behind that position."""
+    hints = behind or {}
+    rows = session.fetch(load(PACKAGE, "lanes_with_work"), (list(hints), list(hints.values()), list(kinds)))
+    return [Lane(*row) for row in rows]
 
 
 def claim(session: Session, holder_id: int, claim_no: int, requests: Sequence[LaneRequest]) -> Claimed:

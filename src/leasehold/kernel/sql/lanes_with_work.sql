@@ -1,4 +1,5 @@
--- Lanes of the given kinds, of groups that are open, that have something ready and are not paused. The last columns:
+-- Behind the given positions, of the lanes that have one: what is long gone from a lane is not walked over, which an old
+-- snapshot keeps in its index. Lanes of the given kinds, of groups that are open, that have something ready and are not paused. The last columns:
 -- only for a probe, for the breaker of its kind is open and no probe is out; full: a resource that the lane stands
 -- behind has no seat for it, or is paused.
 with paused as materialized (select p.what, p.name from leasehold.pause p where p.until > leasehold.now())
@@ -7,11 +8,14 @@ select l.lane_id, l.kind, l.group_id, l.stage, l.weight, l.priority, g.source, b
                 where r.key = any (array[l.key, 'kind:' || l.kind]) and leasehold.seats_free(r.key, true) = '{}')
   from leasehold.run_group g
   join leasehold.lane l on l.group_id = g.group_id
+  left join unnest(%s::bigint[], %s::bigint[]) h(lane_id, position) on h.lane_id = l.lane_id
   left join leasehold.breaker b on b.kind = l.kind and b.key = coalesce(l.key, '') and b.opened_at is not null
  where g.completed_at is null and l.kind = any (%s)
    and not exists (select from paused p
                     where (p.what, p.name) in (('kind', l.kind), ('source', g.source), ('group', l.group_id::text)))
    and (b.kind is null or (b.open_until <= leasehold.now()
                            and not exists (select from leasehold.lease e where e.token = b.probe_token)))
-   and exists (select from leasehold.ready r where r.lane_id = l.lane_id)
+   and (exists (select from leasehold.ready r where r.lane_id = l.lane_id and r.alone)
+        or exists (select from leasehold.ready r
+                    where r.lane_id = l.lane_id and not r.alone and r.position > coalesce(h.position, 0)))
  order by l.lane_id
