@@ -4,8 +4,9 @@ python bench/queue/run.py                 # everything; about 25 minutes on two 
 python bench/queue/run.py --quick         # every scenario, smaller and once; about 6 minutes
 python bench/queue/run.py --only leasehold,ideal --scenarios drain1,drain2
 
-Prints one table with ratios to the hand-written ideal of the same run; writes it as JSON to .bench/queue.json. Ends
-with 1 when any contender lost an item or worked one twice: then there is no table.
+Prints one table with ratios to the hand-written ideal of the same run; writes it as JSON to .bench/queue.json (a part
+of it to .bench/queue-part.json). Ends with 1 when any contender lost an item or worked one twice: then there is no
+table.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ def main() -> int:
     finally:
         server.close()
     result = table.as_json(figures, about | {"took_s": round(time.monotonic() - started)})
-    (folder / "queue.json").write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    whole = options.size != "tiny" and not options.only and not options.scenarios
+    (folder / ("queue.json" if whole else "queue-part.json")).write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     print(table.plain(result))
     return 0
 

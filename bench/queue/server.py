@@ -9,6 +9,7 @@ A contender's schema is made once, in a template; each measurement begins with a
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import time
 from pathlib import Path
@@ -22,8 +23,16 @@ SHOWN = ("server_version", "fsync", "synchronous_commit", "shared_buffers", "max
 
 
 class BenchServer:
+    """Raises SystemExit when another bench is using that home: a server that two measure on is no measure."""
+
     def __init__(self, home: Path) -> None:
         self.home = home
+        home.parent.mkdir(parents=True, exist_ok=True)
+        self._turn = home.with_suffix(".lock").open("w")
+        try:
+            fcntl.flock(self._turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SystemExit(f"Another bench is running in {home}; wait for its end.") from None
         self._discard()
         home.mkdir(parents=True, mode=0o755)
         self._server = embedded.ensure(home)
@@ -63,6 +72,7 @@ class BenchServer:
 
     def close(self) -> None:
         self._discard()
+        self._turn.close()
 
     def _discard(self) -> None:
         """Stop it and remove all of it, also where root's server keeps its data elsewhere."""

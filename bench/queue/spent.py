@@ -1,6 +1,7 @@
 """Where the time of one drain goes: the server's statements, and the functions of a worker process.
 
 python bench/queue/spent.py leasehold --processes 2 --items 200000
+python bench/queue/spent.py leasehold --form 1000      # in 1,000 groups
 
 Statements by pg_stat_statements, those inside functions too, marked with a dot (a function's own row includes them);
 functions by py-spy where it is installed, by thread, as shares of the time in which the interpreter was held. Watching
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import dataclasses
 import os
 import shutil
 import subprocess
@@ -43,10 +45,12 @@ def main() -> None:
     parser.add_argument("contender", choices=list(BY_NAME))
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--items", type=int, default=200_000)
+    parser.add_argument("--form", default="", help="told to the contender's script instead of its own form")
     options = parser.parse_args()
     folder = Path(os.environ.get("LEASEHOLD_HOME", ROOT / ".bench"))
     folder.mkdir(parents=True, exist_ok=True)
     contender = BY_NAME[options.contender]
+    contender = dataclasses.replace(contender, form=options.form or contender.form)
     peers = Peers(folder / "peers")
     peers.install({contender.runs_on})
     server = BenchServer(folder / "spent-server")
