@@ -109,7 +109,7 @@ def test_a_start_that_needs_more_sessions_than_are_left_is_refused_before_anythi
     target = Target(url=database)
     with pytest.raises(TooManySessions) as refused:
         room.check(target, room.of_keeper(processes=5, page_consumers=2))
-    assert "30 sessions" in refused.value.message
+    assert "29 sessions" in refused.value.message
     assert "connection limit" in refused.value.message
     assert "--processes 3" in refused.value.remedy
     room.check(target, room.of_keeper(processes=3, page_consumers=2))
@@ -127,8 +127,22 @@ def test_sessions_through_a_pooler_cost_the_server_nothing(pooler: Pooler):
     limited(pooler.direct_url, 20)
     needs = room.of_keeper(processes=5, page_consumers=2)
     two = routes.of(Target(url=pooler.url, direct_url=pooler.direct_url)).found()
-    assert needs.on_server(two) == room.KEEPER + room.TURN + 5 * room.DIRECT_EACH
+    assert needs.on_server(two) == room.KEEPER + 5 * room.DIRECT_EACH
     assert room.check(Target(url=pooler.url), needs) is None
+
+
+def test_a_pool_that_cannot_do_is_refused_where_everything_must_pass_it(pooler: Pooler):
+    """One place, of which a scan would keep one; and fewer clients than there would be."""
+    scan = room.of_keeper(processes=2, page_consumers=2, scans=True)
+    target = Target(url=pooler.url)
+    room.check(target, scan)
+    pooler.set(default_pool_size=1)
+    with pytest.raises(TooManySessions, match="one place"):
+        room.check(target, scan)
+    room.check(target, room.of_keeper(processes=2, page_consumers=2))
+    pooler.set(default_pool_size=2, max_client_conn=10)
+    with pytest.raises(TooManySessions, match="15 connections"):
+        room.check(target, scan)
 
 
 def test_a_pooler_that_tells_nothing_is_none(database: str):

@@ -219,6 +219,11 @@ class Session:
             self._connection.close()
             self._connection = None
 
+    @property
+    def closed(self) -> bool:
+        """Whether it was ended for good; one that lost its connection is not."""
+        return self._closed
+
     def close(self) -> None:
         """End it; a call that is waiting to try again gives up at once."""
         self._closed = True

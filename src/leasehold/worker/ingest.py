@@ -283,7 +283,7 @@ class Ingest:
             return
         config = self.config
         per_process = max(1, -(-config.workers // config.processes))
-        room.check(config.target, room.of_keeper(config.processes, per_process))
+        room.check(config.target, room.of_keeper(config.processes, per_process, scans=True))
         self.keeper = Keeper(
             KeeperConfig(
                 target=config.target,

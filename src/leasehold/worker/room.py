@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from leasehold.db import routes
-from leasehold.db.capacity import Ceiling, ceiling
+from leasehold.db.capacity import Ceiling, Pool, ceiling, pool_of
 from leasehold.db.session import Session
 from leasehold.db.target import Target
 from leasehold.errors import TooManySessions
@@ -33,6 +33,8 @@ class Needs:
     direct_each: int = 0
     pooled_each: int = 0
     processes: int = 0
+    scans: bool = False
+    """Whether a transaction stands open for long (a scan's turn), which keeps a place in a pool that all must share."""
 
     def on_server(self, found: routes.Found, processes: int | None = None) -> int:
         """How many of them are the server's own sessions."""
@@ -46,10 +48,11 @@ class Needs:
         return max((n for n in range(1, self.processes) if self.on_server(found, n) <= left), default=0)
 
 
-def of_keeper(processes: int, page_consumers: int) -> Needs:
+def of_keeper(processes: int, page_consumers: int, *, scans: bool = False) -> Needs:
     """A command with a keeper, and children with so many consumers each that work pages."""
     return Needs(
-        direct=KEEPER + TURN,
+        direct=KEEPER + (TURN if scans else 0),
+        scans=scans,
         pooled=1,
         direct_each=DIRECT_EACH,
         pooled_each=POOLED_EACH + page_consumers,
@@ -69,6 +72,8 @@ def check(target: Target, needs: Needs) -> Ceiling | None:
         TooManySessions: it does not fit. Nothing has been started.
     """
     found = routes.of(target).found()
+    if found.direct.shared and found.direct.conninfo:
+        _check_pool(needs, pool_of(found.direct.conninfo))
     needed = needs.on_server(found)
     if not needed:
         return None
@@ -81,3 +86,21 @@ def check(target: Target, needs: Needs) -> Ceiling | None:
             remedy=f"Use --processes {fitting}, raise max_connections, or put a pooler in front." if fitting else None,
         )
     return over
+
+
+def _check_pool(needs: Needs, pool: Pool | None) -> None:
+    """Everything goes through one pooler. Where it tells, its places must do; where not, nobody can know."""
+    if pool is None:
+        return
+    if needs.scans and pool.size < 2:
+        raise TooManySessions(
+            "Everything goes through one pooler whose pool has one place, and a scan would keep it.",
+            remedy="Set default_pool_size to 2 or more, or give database.direct_url.",
+        )
+    clients = needs.direct + needs.pooled + needs.processes * (needs.direct_each + needs.pooled_each)
+    if clients > pool.clients_max - pool.clients:
+        raise TooManySessions(
+            f"This would need {clients} connections to the pooler, and it lets in {pool.clients_max}, of which "
+            f"{pool.clients} are there.",
+            remedy="Raise max_client_conn, start fewer processes, or give database.direct_url.",
+        )

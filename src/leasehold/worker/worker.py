@@ -29,6 +29,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from leasehold.db.line import AWAY, Line
+from leasehold.db.pool import Pool
 from leasehold.db.target import Target
 from leasehold.errors import HolderGone, LeaseholdError, UsageError
 from leasehold.kernel import holders
@@ -124,8 +125,9 @@ class Worker:
         self._beats: Beats | None = None
         self._pools: dict[str, Consumers] = {}
         self._tasks: list[asyncio.Task[None]] = []
-        self._page_lines: list[Line] = []
-        self._local = threading.local()
+        self._page_lines = Pool(
+            lambda: Line(config.target, application_name="leasehold consumer"), sum(config.consumers.values())
+        )
         self._page_slots = list(range(sum(config.consumers.values())))
 
     # -- life ---------------------------------------------------------------------------------------------------------
@@ -290,7 +292,8 @@ class Worker:
         if self._beats is not None:
             self._beats.stop_soon()
         self._listener.stop()
-        for line in (self._claims, self._finishes, *self._page_lines):
+        self._page_lines.close()
+        for line in (self._claims, self._finishes):
             line.close()
         for executor in (self._claim_thread, self._finish_thread, self._threads):
             executor.shutdown(wait=False, cancel_futures=True)
@@ -374,19 +377,14 @@ class Worker:
             self._claimer.wake()  # at once: a free consumer need not wait until the end of its last step is recorded
 
     def _work_page(self, held: Held, leased: list[StepLease]) -> Rest:
-        line = getattr(self._local, "line", None)
-        if line is None:
-            line = self._local.line = Line(self.config.target, application_name="leasehold consumer")
-            self._page_lines.append(line)
-            if self._stopped.is_set():
-                line.close()
         slot = self._page_slots.pop()
         try:
-            return Page(
-                held.kind, leased, line, board=self._board, slot=slot,
-                told=lambda ended, verdicts: self._page_told(line, held, ended, verdicts),
-                stopping=self._page_stop.is_set, taken_away=lambda token: held.lost,
-            ).work()  # fmt: skip
+            with self._page_lines.borrow() as line:
+                return Page(
+                    held.kind, leased, line, board=self._board, slot=slot,
+                    told=lambda ended, verdicts: self._page_told(line, held, ended, verdicts),
+                    stopping=self._page_stop.is_set, taken_away=lambda token: held.lost,
+                ).work()  # fmt: skip
         finally:
             self._page_slots.append(slot)
 
@@ -470,7 +468,7 @@ class Worker:
 
     def _give_up_what_hangs(self) -> None:
         self._claims.give_up_if_hung(CLAIM_HANGS_S)
-        for line in (self._finishes, *self._page_lines):
+        for line in (self._finishes, *self._page_lines.borrowed):
             line.give_up_if_hung(RECORD_HANGS_S)
 
     # -- small things -------------------------------------------------------------------------------------------------
