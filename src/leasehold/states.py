@@ -37,6 +37,13 @@ STEP: Final[Transitions] = {
         DELAYED: _to(CANCELLED),
         LEASED: _to(CANCELLED),
     },
+    "run cancelled": {
+        BLOCKED: _to(CANCELLED),
+        READY: _to(CANCELLED),
+        DELAYED: _to(CANCELLED),
+        LEASED: _to(CANCELLED),
+    },
+    "put off": {READY: _to(DELAYED), DELAYED: _to(DELAYED)},
     "retry": {FAILED: _to(READY, BLOCKED), CANCELLED: _to(READY, BLOCKED)},  # a cancelled sibling of a failed step
 }
 """A step. `error` is a transient error of its own word; `skip` ends its run with nothing to do. What would come to wait
@@ -50,6 +57,7 @@ RUN: Final[Transitions] = {
     "a step fails": {"open": _to("failed")},
     "a step skips": {"open": _to("cancelled")},
     "group cancelled": {"open": _to("cancelled")},
+    "cancel": {"open": _to("cancelled")},
     "retry": {"failed": _to("open")},
 }
 

@@ -120,6 +120,25 @@ def test_a_step_that_kills_its_process_fails_after_its_attempts_alone_and_takes_
     assert [kernel.outcomes(step) for step in steps] == [[("succeeded", None)]] * 5
 
 
+def test_a_cancel_by_another_process_reaches_a_running_step_within_a_heartbeat_and_leaves_its_neighbours(kernel, story):
+    """The keeper's heartbeat hears of it and tells the child, which interrupts that one step; nobody is killed."""
+    told = story(processes=1, consumers={"*": 2})
+    steps = submit(kernel, [told.gated(), told.gated()], "gentle")
+    eventually(lambda: len(told.began(*steps)) == 2)
+
+    assert kernel.cancel_runs(steps[0] >> 10) == 1
+    again = submit(kernel, [told.item()], "gentle")
+    eventually(lambda: ended(kernel, again), within_s=5, what="its consumer is free for others")
+    told.open_gate()
+    eventually(lambda: ended(kernel, steps))
+
+    assert [kernel.state(step) for step in steps] == ["cancelled", "succeeded"]
+    assert {step for step, *_ in noted(told.log, "ended")} == {steps[1], again[0]}
+    assert told.happened("died") == told.happened("timeout") == []
+    assert kernel.refused() == 0
+    kernel.check()
+
+
 def test_a_function_that_keeps_the_interpreter_beyond_its_timeout_is_charged_and_its_neighbours_are_not(kernel, story):
     """No thread of the process could interrupt it: the keeper reads the board and kills.
 
@@ -161,7 +180,7 @@ def test_a_child_that_does_not_read_keeps_nobody_else_from_being_kept(kernel, st
     os.kill(stopped.pid, signal.SIGSTOP)
     try:
         for _ in range(50):
-            stopped.beaten(time.monotonic(), list(range(10_000)))
+            stopped.beaten(time.monotonic(), holders.Kept(frozenset(range(10_000))))
         assert 0 < len(stopped._unsent) < 200_000
         confirmed_s = told.keeper._beats.confirmed_s
         eventually(lambda: told.keeper._beats.confirmed_s > confirmed_s + 3 * SHORT.heartbeat_s)

@@ -354,6 +354,43 @@ def test_a_worker_learns_within_one_heartbeat_that_its_lease_was_taken_and_inter
     assert {kernel.state(step) for step in steps} == {"cancelled"}
 
 
+def test_a_single_cancelled_run_is_interrupted_within_a_heartbeat_and_its_neighbours_in_the_lease_are_not(
+    database, kernel
+):
+    """Method: three steps under one lease, two consumers: one run that is working and one that waits are cancelled."""
+    interrupted, go_on = [], asyncio.Event()
+
+    async def work(step):
+        try:
+            await go_on.wait()
+        except asyncio.CancelledError:
+            interrupted.append(step.step_id)
+            raise
+
+    witness = Witness(work=work, page_max=3, prefetch=1)
+    steps = submit(kernel, [{}] * 3, "work")
+
+    async def story():
+        async with Worker(config(database, witness.kind, lease=QUICK, consumers={"*": 2})):
+            await eventually_async(lambda: witness.now == 2)
+            assert kernel.counted("lease") == 1
+            working, waiting = next(iter(witness.runs)), (set(steps) - set(witness.runs)).pop()
+            await asyncio.to_thread(lambda: kernel.cancel_runs(working >> 10, waiting >> 10))
+            await eventually_async(lambda: interrupted == [working], within_s=2)
+            go_on.set()
+            await eventually_async(lambda: ended(kernel, steps))
+            assert witness.runs[waiting] == 0
+            return working, waiting
+
+    working, waiting = asyncio.run(story())
+    (third,) = set(steps) - {working, waiting}
+    assert {step: kernel.state(step) for step in steps} == {
+        working: "cancelled", waiting: "cancelled", third: "succeeded",
+    }  # fmt: skip
+    assert kernel.refused() + kernel.refused("release") == 0
+    kernel.check()
+
+
 def test_a_heartbeat_that_hangs_is_given_up_and_the_next_one_works(database, kernel, second_session):
     """Method: somebody keeps the holder's row locked for several heartbeats."""
 

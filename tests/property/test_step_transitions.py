@@ -105,6 +105,10 @@ def happen(kernel, clock, event, step, token):  # noqa: PLR0912
         case "group cancelled":
             kernel.cancel(group)
             kernel.sweep()
+        case "run cancelled":
+            kernel.cancel_runs(step >> 10)
+        case "put off":
+            kernel.put_off(step >> 10)
         case "retry":
             kernel.retry(group)
 
@@ -316,6 +320,20 @@ class Verbs(RuleBasedStateMachine):
         getattr(self, how)(name)
 
     # -- keepers and operators ----------------------------------------------------------------------------------------
+
+    @precondition(lambda self: hasattr(self, "group"))
+    @rule(data=st.data(), wish=st.sampled_from(["cancel", "put off", "put off"]))
+    def one_run(self, data, wish):
+        """An operator cancels a single run, or puts it off."""
+        before = self.kernel.all_states()
+        run = data.draw(st.sampled_from(sorted({step >> 10 for step in before})))
+        self.kernel.cancel_runs(run) if wish == "cancel" else self.kernel.put_off(run)
+        after = self.kernel.all_states()
+        event = "run cancelled" if wish == "cancel" else "put off"
+        for step, (state, _) in before.items():
+            assert after[step][0] in (STEP[event].get(state, {state}) if step >> 10 == run else {state})
+        if wish == "cancel":
+            assert {after[step][0] for step in after if step >> 10 == run} <= {SUCCEEDED, FAILED, CANCELLED}
 
     @rule(duty=st.sampled_from(["promote", "promote", "expire", "fold"]))
     def keep(self, duty):

@@ -23,6 +23,7 @@ import test_groups
 import test_holders
 import test_lock_order
 import test_pauses
+import test_runs
 import test_seats
 import test_successors
 from psycopg import errors
@@ -209,6 +210,27 @@ VARIANTS = {
         "group_open",
         test_groups.test_a_key_whose_group_has_ended_does_not_swallow_a_new_request,
         (("elsif coalesce(v_known.completed_at, v_known.cancelled_at) is not null then", "elsif false then"),),
+    ),
+    "a cancel of a run does not wait for a claim": Variant(
+        "run_cancel",
+        test_runs.test_a_cancel_waits_for_a_claim_that_is_under_way_and_takes_its_step,
+        (("order by y.step_id for update of y;", "order by y.step_id;"),),
+    ),
+    "a cancel of a run leaves what is leased": Variant(
+        "run_cancel",
+        test_runs.test_a_cancelled_run_ends_at_once_wherever_it_stands_and_its_neighbours_go_on,
+        (("where l.token = any (v_tokens) and s.step_id >> 10 = any (p_runs);", "where false;"),),
+    ),
+    "a holder is not told which of its steps was cancelled": Variant(
+        "run_cancel",
+        test_runs.test_the_next_heartbeat_names_a_cancelled_step_whose_lease_goes_on,
+        (("set cancelled = l.cancelled || array(", "set cancelled = '{}'::bigint[] || array(select x from unnest('{}'::bigint[]) x where false and exists ("),
+         ("where h.token = l.token)", "where h.token = l.token))"),),
+    ),
+    "a step comes to wait in a run that is failing, because somebody puts it off": Variant(
+        "run_put_off",
+        test_runs.test_a_run_that_fails_while_it_is_put_off_keeps_nothing_waiting,
+        (("perform leasehold.lock_runs(p_runs, null, null);", "null;"),),
     ),
     "every failure is a strike": Variant(
         "breaker_count",

@@ -156,3 +156,56 @@ def test_a_group_is_cancelled_with_a_preview_and_again_does_nothing(kernel, call
     assert call("group", "cancel", str(group))[1]["runs"] == 0
     assert call("group", "cancel", "999")[0] == 1
     kernel.check()
+
+
+# -- single runs ------------------------------------------------------------------------------------------------------
+
+
+def test_single_runs_are_shown_put_off_cancelled_and_retried(kernel, call):
+    first, second = kernel.add_runs(2, "parse", "store", label="books")
+    assert call("run", "snooze", str(first), "--for", "5m", "--why", "later")[1]["steps"] == 1
+    _, shown = call("run", "show", str(first))
+    assert shown["run"]["label"] == "books"
+    assert "put off by" in shown["why"][0]
+    assert "(later); ready in" in shown["why"][0]
+    assert call("run", "cancel", str(first), str(second), "--dry-run")[1]["cancelled"] == 2
+    assert kernel.run_end(first) is None
+    assert call("run", "cancel", str(first))[1]["cancelled"] == 1
+    assert call("run", "cancel", str(first))[1]["cancelled"] == 0
+    assert call("run", "retry", str(second))[0] == 2
+    kernel.fail(kernel.claim("parse"))
+    assert call("run", "retry", str(second))[1]["reopened"] == 1
+    assert [one["ended"] for one in call("run", "show", str(second))[1]["outcomes"]] == [
+        "failed", "cancelled", "reopened", "reopened",
+    ]  # fmt: skip
+    kernel.check()
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "says"),
+    [
+        (["run", "show", "99"], 1, "no run 99"),
+        (["run", "cancel"], 2, "RUN"),
+        (["run", "cancel", "99"], 1, "no run 99"),
+        (["run", "retry", "1"], 2, "under way"),
+        (["run", "snooze", "1"], 2, "--for"),
+        (["run", "snooze", "1", "--for", "0"], 2, "no time"),
+        (["run", "show", "x"], 2, "x"),
+    ],
+)
+def test_mistakes_about_runs_are_answered(kernel, call, args, code, says):
+    kernel.session.fetch("select setval('leasehold.run_seq', 1, false)")
+    kernel.add_runs(1)
+    answered, body = call(*args)
+    assert answered == code
+    assert says in json.dumps(body)
+
+
+def test_a_run_is_shown_to_people(kernel, database, capsys):
+    (run_id,) = kernel.add_runs(1, "parse", label="books")
+    kernel.error(kernel.claim("parse"))
+    assert run(["run", "show", str(run_id), "--database", database]) == 0
+    said = capsys.readouterr().out
+    assert f"run {run_id} of group" in said
+    assert 'item: {"n": 0}' in said
+    assert "parse, attempt 1: error: flaky" in said

@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "proof": ("leasehold.cli.proof:proof", "Account for everything that was seen, counted from the store itself."),
     "retry": ("leasehold.cli.retry:retry", "Open a new round for what failed."),
     "group": ("leasehold.cli.group:group", "Groups of runs: list, show, set, pause, resume, cancel, retry."),
+    "run": ("leasehold.cli.run:run", "Single runs: show, cancel, retry, snooze."),
     "kind": ("leasehold.cli.kind:kind", "Kinds of step: list, pause, resume."),
     "lock": ("leasehold.cli.lock:lock", "Locks and who has them: list, why, run, break."),
     "limit": ("leasehold.cli.limit:limit", "How much runs at once, everywhere: list, set, pause, resume, remove."),

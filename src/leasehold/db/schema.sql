@@ -130,7 +130,8 @@ CREATE TABLE leasehold.delayed (
     attempt smallint NOT NULL,
     alone boolean NOT NULL,
     why text NOT NULL,
-    wait_key bytea
+    wait_key bytea,
+    unstarted boolean DEFAULT false NOT NULL
 );
 
 -- Name: document; Type: TABLE; Schema: leasehold; Owner: -
@@ -355,6 +356,7 @@ CREATE TABLE leasehold.lease (
     deadline timestamp with time zone NOT NULL,
     step_ids bigint[] NOT NULL,
     attempts smallint[] NOT NULL,
+    cancelled bigint[] DEFAULT '{}'::bigint[] NOT NULL,
     CONSTRAINT lease_check CHECK ((cardinality(step_ids) = cardinality(attempts))),
     CONSTRAINT lease_step_ids_check CHECK (((cardinality(step_ids) >= 1) AND (cardinality(step_ids) <= 500)))
 );

@@ -37,10 +37,18 @@ def join(session: Session, *, kind: str, name: str, ttl_s: float, pid: int | Non
     return int(rows[0][0])
 
 
-def heartbeat(session: Session, holder_ids: Sequence[int]) -> dict[int, frozenset[int]]:
-    """Keep *holder_ids* alive; for each that still lives the tokens it holds. A missing holder has lost everything."""
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a holder still holds: its leases, and what was taken out of them because its run was cancelled."""
+
+    tokens: frozenset[int]
+    cancelled: frozenset[int] = frozenset()
+
+
+def heartbeat(session: Session, holder_ids: Sequence[int]) -> dict[int, Kept]:
+    """Keep *holder_ids* alive; for each that still lives what it holds. A missing holder has lost everything."""
     rows = session.fetch(load(PACKAGE, "call_holder_heartbeat"), (list(holder_ids),))
-    return {holder_id: frozenset(tokens) for holder_id, tokens in rows}
+    return {holder_id: Kept(frozenset(tokens), frozenset(cancelled)) for holder_id, tokens, cancelled in rows}
 
 
 def leave(session: Session, holder_id: int) -> int:

@@ -172,13 +172,13 @@ class _Keeper:
         while not self._stopping.wait(self._lease.heartbeat_s):
             token, sent_s = self.token, time.monotonic()
             try:
-                tokens = holders.heartbeat(self._line, [self.holder_id]).get(self.holder_id)
+                kept = holders.heartbeat(self._line, [self.holder_id]).get(self.holder_id)
             except Exception as error:  # whatever it met, the next one may work
                 if not self._stopping.is_set():
                     log.warning("a heartbeat failed, trying again: %s", error)
                 continue
             self._confirmed_s = sent_s
-            if tokens is None or (token is not None and token not in tokens):
+            if kept is None or (token is not None and token not in kept.tokens):
                 self.lost.set()
 
     def _watch(self) -> None:

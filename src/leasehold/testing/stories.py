@@ -14,6 +14,7 @@ from leasehold.db.session import Connection, Session, execute
 from leasehold.db.statements import load
 from leasehold.db.target import Target
 from leasehold.kernel import checks, groups, holders, steps
+from leasehold.kernel import runs as runs_of_kernel
 from leasehold.kernel.groups import GroupState, WorkflowStep
 from leasehold.kernel.holders import Ended
 from leasehold.kernel.steps import End, LaneRequest, Lease
@@ -74,7 +75,7 @@ class Kernel:
     def heartbeat(self, *names: str) -> dict[str, frozenset[int]]:
         """Who of these still lives, and the tokens each holds."""
         ids = {self.holder(name): name for name in names}
-        return {ids[holder]: tokens for holder, tokens in holders.heartbeat(self.session, list(ids)).items()}
+        return {ids[holder]: kept.tokens for holder, kept in holders.heartbeat(self.session, list(ids)).items()}
 
     def leave(self, name: str = "A") -> int:
         return holders.leave(self.session, self.holder(name))
@@ -166,6 +167,12 @@ class Kernel:
 
     def cancel(self, group: int) -> bool:
         return groups.cancel(self.session, group)
+
+    def cancel_runs(self, *runs: int, by: str = "ann") -> int:
+        return runs_of_kernel.cancel(self.session, runs, by=by)
+
+    def put_off(self, *runs: int, delay_s: float = 100) -> int:
+        return runs_of_kernel.put_off(self.session, runs, delay_s, by="ann")
 
     def sweep(self) -> int:
         """Sweep cancelled groups until nothing is left; how much was ended."""

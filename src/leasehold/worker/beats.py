@@ -23,6 +23,7 @@ from leasehold.db.line import Line
 from leasehold.db.target import Target
 from leasehold.errors import DatabaseUnavailable
 from leasehold.kernel import groups, holders, steps
+from leasehold.kernel.holders import Kept
 from leasehold.options import LeaseOptions
 from leasehold.worker.silence import Watch
 from leasehold.worker.standing import Standing
@@ -87,7 +88,7 @@ class Beats:
     Args:
         holder_ids: asked before each heartbeat: the holders to keep.
         standings: asked by the watch for silence: how the claiming of each of them stands.
-        on_beat: told after each heartbeat: when it was sent, for which holders, and the tokens of those that live.
+        on_beat: told after each heartbeat: when it was sent, for which holders, and what those that live still hold.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class Beats:
         target: Target,
         lease: LeaseOptions,
         holder_ids: Callable[[], list[int]],
-        on_beat: Callable[[float, list[int], dict[int, frozenset[int]]], None],
+        on_beat: Callable[[float, list[int], dict[int, Kept]], None],
         standings: Callable[[], Mapping[int, Standing]],
     ) -> None:
         self._lease = lease

@@ -24,6 +24,7 @@ from typing import Any
 from leasehold.db import routes
 from leasehold.db.target import Target
 from leasehold.errors import HolderGone
+from leasehold.kernel.holders import Kept
 from leasehold.logs import set_up
 from leasehold.options import LeaseOptions
 from leasehold.worker.board import Board
@@ -100,7 +101,9 @@ def _hear(worker: Worker, loop: asyncio.AbstractEventLoop, stop: asyncio.Event, 
     while line := sys.stdin.readline():
         said = json.loads(line)
         if "beat" in said:
-            worker.beaten(said["beat"], None if said["tokens"] is None else frozenset(said["tokens"]))
+            tokens = said["tokens"]
+            kept = None if tokens is None else Kept(frozenset(tokens), frozenset(said["cancelled"]))
+            worker.beaten(said["beat"], kept)
         elif "stop" in said:
             stop_within[0] = said["stop"]
             loop.call_soon_threadsafe(stop.set)

@@ -17,9 +17,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
 from typing import Any
 
+from leasehold.kernel.holders import Kept
 from leasehold.worker.board import BETWEEN, WHOLE_PAGE, Board, Working
 
 HUNG_GRACE_S = 1.0
@@ -83,12 +83,17 @@ class Child:
             self._unsent += json.dumps(message).encode() + b"\n"
             self._send()
 
-    def beaten(self, sent_s: float, tokens: Sequence[int] | None) -> None:
+    def beaten(self, sent_s: float, kept: Kept | None) -> None:
         """What a heartbeat said. Left out while the child has not read what came before, unless it has ended."""
         with self._speaking:
             self._send()
-            if not self._unsent or tokens is None:
-                self._unsent += json.dumps({"beat": sent_s, "tokens": tokens}).encode() + b"\n"
+            if not self._unsent or kept is None:
+                said = (
+                    {"tokens": sorted(kept.tokens), "cancelled": sorted(kept.cancelled)}
+                    if kept is not None
+                    else {"tokens": None}
+                )
+                self._unsent += json.dumps({"beat": sent_s, **said}).encode() + b"\n"
                 self._send()
 
     def flush(self) -> None:

@@ -122,7 +122,7 @@ class Finisher:
             del self._ends[effects]
         while self._unfinished:
             given_up = self._unfinished[:PAGE_MAX]
-            mine = [(lease.token, lease.step_id) for lease, _ in given_up if not self._ledger.lost(lease.token)]
+            mine = [(lease.token, lease.step_id) for lease, _ in given_up if not self._ledger.gone(lease)]
             released = await loop.run_in_executor(self._thread, steps.release, self._line, mine)
             del self._unfinished[: len(given_up)]
             self._tally((), released)

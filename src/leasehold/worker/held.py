@@ -14,7 +14,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from leasehold.kernel.holders import Kept
 from leasehold.kernel.steps import Lease
+from leasehold.types import StepLease
 from leasehold.worker.kinds import Kind
 from leasehold.worker.pools import Pools
 
@@ -43,6 +45,7 @@ class Ledger:
         self._pools = pools
         self._idle = idle
         self._leases: dict[int, Held] = {}
+        self._cancelled: frozenset[int] = frozenset()
 
     def take(self, lease: Lease, kind: Kind, answered_s: float) -> Held:
         """A claim brought *lease*; its steps go to consumers now."""
@@ -106,18 +109,26 @@ class Ledger:
         held = self._leases.get(token)
         return held is None or held.lost
 
+    def gone(self, lease: StepLease) -> bool:
+        """Whether this step was taken away, with its whole lease or alone."""
+        return self.lost(lease.token) or lease.step_id in self._cancelled
+
     # -- what was taken away ------------------------------------------------------------------------------------------
 
-    def compare(self, sent_s: float, tokens: frozenset[int] | None) -> bool:
-        """Mark what was leased before *sent_s* and is not among *tokens* (None: nothing is ours); whether any was."""
+    def compare(self, sent_s: float, kept: Kept | None) -> bool:
+        """Mark what was leased before *sent_s* and is not *kept* (None: nothing is ours); whether that is any news.
+
+        A step whose run was cancelled cannot come back, so it is remembered for as long as its lease goes on.
+        """
         gone = [
             held
             for held in self._leases.values()
-            if not held.lost and held.answered_s < sent_s and (tokens is None or held.token not in tokens)
+            if not held.lost and held.answered_s < sent_s and (kept is None or held.token not in kept.tokens)
         ]
         for held in gone:
             held.lost = True
-        return bool(gone)
+        before, self._cancelled = self._cancelled, kept.cancelled if kept else frozenset()
+        return bool(gone) or not self._cancelled <= before
 
     def lose_all(self) -> None:
         for held in self._leases.values():

@@ -32,6 +32,7 @@ from leasehold.db import routes
 from leasehold.db.line import AWAY, Line
 from leasehold.db.target import Target
 from leasehold.kernel import groups, holders
+from leasehold.kernel.holders import Kept
 from leasehold.options import LeaseOptions
 from leasehold.worker.beats import Beats
 from leasehold.worker.board import slots_for
@@ -328,16 +329,16 @@ class Keeper:
 
     # -- keeping ------------------------------------------------------------------------------------------------------
 
-    def _beaten(self, sent_s: float, ids: list[int], living: dict[int, frozenset[int]]) -> None:
+    def _beaten(self, sent_s: float, ids: list[int], living: dict[int, Kept]) -> None:
         with self._lock:
             children = list(self._children.values())
         for child in children:
             if child.holder_id not in ids:
                 continue
-            tokens = living.get(child.holder_id)
-            if tokens is not None:
+            kept = living.get(child.holder_id)
+            if kept is not None:
                 child.kept_s = sent_s
-                child.beaten(sent_s, sorted(tokens))
+                child.beaten(sent_s, kept)
             elif not self._stopping.is_set():
                 log.warning("worker %s was reaped while it could not be heard; it starts anew", child.pid)
                 child.ended_by_us = True

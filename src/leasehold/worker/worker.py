@@ -33,6 +33,7 @@ from leasehold.db.pool import Pool
 from leasehold.db.target import Target
 from leasehold.errors import HolderGone, LeaseholdError, UsageError
 from leasehold.kernel import holders
+from leasehold.kernel.holders import Kept
 from leasehold.kernel.steps import Successor, Verdict
 from leasehold.options import LeaseOptions
 from leasehold.types import Outcome, StepError, StepLease
@@ -425,29 +426,29 @@ class Worker:
 
     # -- what the heartbeat and the listener say ----------------------------------------------------------------------
 
-    def beaten(self, sent_s: float, tokens: frozenset[int] | None) -> None:
-        """A heartbeat was answered: what was leased before it was sent and is not in *tokens* was taken away.
+    def beaten(self, sent_s: float, kept: Kept | None) -> None:
+        """A heartbeat was answered: what was leased before it was sent and is not in *kept* was taken away.
 
         None: the holder itself has ended. Called on any thread.
         """
-        self._soon(self._compare, self._holder_id, sent_s, tokens)
+        self._soon(self._compare, self._holder_id, sent_s, kept)
 
-    def _beaten(self, sent_s: float, ids: list[int], living: dict[int, frozenset[int]]) -> None:
+    def _beaten(self, sent_s: float, ids: list[int], living: dict[int, Kept]) -> None:
         for holder_id in ids:
             self._soon(self._compare, holder_id, sent_s, living.get(holder_id))
 
-    def _compare(self, holder_id: int, sent_s: float, tokens: frozenset[int] | None) -> None:
+    def _compare(self, holder_id: int, sent_s: float, kept: Kept | None) -> None:
         if holder_id != self._holder_id:
             return
-        if self._ledger.compare(sent_s, tokens):
+        if self._ledger.compare(sent_s, kept):
             self._drop_lost()
-        if tokens is None and not self._stopping:
+        if kept is None and not self._stopping:
             self._claimer.gone()
 
     def _drop_lost(self) -> None:
         for pool in self._pools.values():
-            pool.interrupt("lost", lambda lease: self._ledger.lost(lease.token))
-            for kind, lease in pool.take_waiting(lambda lease: self._ledger.lost(lease.token)):
+            pool.interrupt("lost", self._ledger.gone)
+            for kind, lease in pool.take_waiting(self._ledger.gone):
                 self._report(kind, lease, None)
         self._claimer.wake()
 

@@ -14,9 +14,9 @@ begin
          order by d.ready_at limit p_limit for update skip locked),
     gone as (
         delete from leasehold.delayed d using due where d.step_id = due.step_id
-        returning d.step_id, d.lane_id, d.attempt, d.alone)
+        returning d.step_id, d.lane_id, d.attempt, d.alone, d.unstarted)
     insert into leasehold.ready (lane_id, alone, position, step_id, attempt, unstarted)
-    select g.lane_id, g.alone, nextval('leasehold.position_seq'), g.step_id, g.attempt, false from gone g;
+    select g.lane_id, g.alone, nextval('leasehold.position_seq'), g.step_id, g.attempt, g.unstarted from gone g;
     get diagnostics moved = row_count;
     select extract(epoch from min(d.ready_at) - v_now) into next_s
       from leasehold.delayed d where d.ready_at > v_now;

@@ -19,9 +19,9 @@ begin
          where d.wait_key is not null and d.wait_key = any (p_keys) order by d.step_id for update skip locked),
     gone as (
         delete from leasehold.delayed d using waiting w where d.step_id = w.step_id
-        returning d.step_id, d.lane_id, d.attempt, d.alone)
+        returning d.step_id, d.lane_id, d.attempt, d.alone, d.unstarted)
     insert into leasehold.ready (lane_id, alone, position, step_id, attempt, unstarted)
-    select g.lane_id, g.alone, nextval('leasehold.position_seq'), g.step_id, g.attempt, false from gone g;
+    select g.lane_id, g.alone, nextval('leasehold.position_seq'), g.step_id, g.attempt, g.unstarted from gone g;
     get diagnostics v_woken = row_count;
     return v_woken;
 end

@@ -1,0 +1,1 @@
+select ended, taken from leasehold.run_cancel(%s::bigint[], %s)

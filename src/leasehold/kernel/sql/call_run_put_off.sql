@@ -1,0 +1,1 @@
+select leasehold.run_put_off(%s::bigint[], %s, %s)
