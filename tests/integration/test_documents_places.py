@@ -12,7 +12,7 @@ import pytest
 from documents_by_hand import Library
 
 import made_files
-from leasehold.documents import recipes
+from leasehold.documents import recipes, reports
 from leasehold.documents.reports import troubles
 from leasehold.steps import pdf, readers
 
@@ -112,3 +112,22 @@ def test_files_without_their_readers_packages_are_skipped_with_the_command_and_r
         lacking.setattr(readers, "_importable", lambda module: False)
         assert library.ingest().runs == 0
     assert library.search("pelican")[0].where == "page 1"
+
+
+def test_what_of_a_stored_file_was_not_read_is_named_and_goes_with_the_file(library: Library) -> None:
+    library.write("plain.txt", "nothing to note")
+    library.write("old.txt", "Größe".encode("latin-1"))
+    file = library.write("all.zip", made_files.zipped({"a.txt": "words", "b.png": b"\x89PNG\r\n\x1a\n", "c.json": "{"}))
+    library.ingest()
+    found, count = reports.noted(library.session, limit=10)
+    assert count == 2
+    assert {one.path: one.notes for one in found} == {
+        "old.txt": ["decoded as cp1252: not valid UTF-8"],
+        "all.zip": [
+            "not read: c.json: damaged: not JSON at line 1: it ends too early",
+            "not read: b.png: no reader for the type: image/png",
+        ],
+    }
+    file.write_bytes(made_files.zipped({"a.txt": "words"}))
+    library.ingest()
+    assert [one.path for one in reports.noted(library.session, limit=10)[0]] == ["old.txt"]

@@ -25,7 +25,9 @@ def test_parsed_text_comes_back(blocks: tuple[Block, ...], title: str, notes: tu
 
 @given(TEXT, st.lists(st.builds(Chunk, TEXT, st.integers(1, 10**6), st.integers(1, 10**6), HEADING)))
 def test_chunks_come_back(title: str, chunks: list[Chunk]) -> None:
-    assert coding.chunks_from_bytes(coding.chunks_to_bytes(title, chunks)) == (title, chunks)
+    assert coding.chunks_from_bytes(coding.chunks_to_bytes(title, chunks)) == (title, chunks, ())
+    noted = coding.chunks_to_bytes(title, chunks, ("one", "two"))
+    assert coding.chunks_from_bytes(noted) == (title, chunks, ("one", "two"))
 
 
 @given(st.lists(st.lists(st.floats(width=32, allow_nan=False), min_size=3, max_size=3)))

@@ -51,16 +51,16 @@ def parsed_from_bytes(data: bytes | bytearray) -> Parsed:
     return Parsed(made, title, tuple(notes))
 
 
-def chunks_to_bytes(title: str, chunks: Sequence[Chunk]) -> bytes:
+def chunks_to_bytes(title: str, chunks: Sequence[Chunk], notes: Sequence[str] = ()) -> bytes:
     rows = [(one.text, one.line_start, one.line_end, one.heading, *_placed(one)) for one in chunks]
-    return orjson.dumps((title, rows))
+    return orjson.dumps((title, rows, notes) if notes else (title, rows))
 
 
-def chunks_from_bytes(data: bytes | bytearray) -> tuple[str, list[Chunk]]:
-    title, rows = orjson.loads(data)
-    return title, [
-        Chunk(text, start, end, tuple(heading), *_place(*placed)) for text, start, end, heading, *placed in rows
-    ]
+def chunks_from_bytes(data: bytes | bytearray) -> tuple[str, list[Chunk], tuple[str, ...]]:
+    """Title, chunks, and the notes about the reading."""
+    title, rows, *notes = orjson.loads(data)
+    made = [Chunk(text, start, end, tuple(heading), *_place(*placed)) for text, start, end, heading, *placed in rows]
+    return title, made, tuple(notes[0]) if notes else ()
 
 
 def _placed(one: Block | Chunk) -> tuple[object, ...]:

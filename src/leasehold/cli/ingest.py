@@ -204,6 +204,8 @@ def emit_report(session: Any, job: Any, report: Any, *, as_json: bool, collectio
             f"{f' -> {one.remedy}' if one.remedy else ''}")  # fmt: skip
     if report.count("failed") > len(failed):
         say(f"  … and {report.count('failed') - len(failed):,} more: leasehold status --failed")
+    if noted := reports.noted(session, job.source_ids, limit=1)[1]:
+        say(f"  stored, but not read whole or not exactly: {counted(noted, 'file')}: leasehold status --notes")
     for line in hints(report, collection):
         note(line)
 

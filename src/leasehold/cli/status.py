@@ -22,12 +22,14 @@ WATCH_EVERY_S = 1.0
 @click.option("--watch", is_flag=True, help="Show it again every second until interrupted.")
 @click.option("--failed", is_flag=True, help="Name every file that failed, with the remedy.")
 @click.option("--skipped", is_flag=True, help="Name every file that was skipped, with the reason.")
+@click.option("--notes", is_flag=True, help="Name every stored file that was not read whole, or not exactly.")
 @common.common
 def status(
     collection: str | None,
     watch: bool,
     failed: bool,
     skipped: bool,
+    notes: bool,
     database: str | None,
     home: str | None,
     as_json: bool,
@@ -37,7 +39,7 @@ def status(
     states = [name for name, wanted in (("failed", failed), ("skipped", skipped)) if wanted]
     with common.open_session(chosen) as session:
         while True:
-            found = collect(session, chosen, collection, states)
+            found = collect(session, chosen, collection, states, notes=notes)
             if as_json:
                 emit("complete", **found)
             else:
@@ -49,7 +51,9 @@ def status(
             time.sleep(WATCH_EVERY_S)
 
 
-def collect(session: Any, chosen: Any, collection: str | None, states: list[str]) -> dict[str, Any]:
+def collect(
+    session: Any, chosen: Any, collection: str | None, states: list[str], *, notes: bool = False
+) -> dict[str, Any]:
     from leasehold.documents import reports
     from leasehold.documents.sync import find_collection
     from leasehold.kernel import breakers, checks, groups, holders, pauses
@@ -71,6 +75,7 @@ def collect(session: Any, chosen: Any, collection: str | None, states: list[str]
         "troubles": [one.as_dict() for one in reports.troubles(session, states=states, sources=ids, limit=10_000)]
         if states
         else [],
+        "notes": [asdict(one) for one in reports.noted(session, ids, limit=10_000)[0]] if notes else [],
     }
 
 
@@ -107,6 +112,8 @@ def lines(found: dict[str, Any], states: list[str]) -> list[str]:
         remedy = f" -> {one['remedy']}" if one["remedy"] else ""
         detail = f" ({one['detail'].splitlines()[-1]})" if one["detail"] else ""
         said.append(f"{one['state']}: {one['path']}: {one['reason']}{detail}{remedy}")
+    for one in found["notes"]:
+        said += [f"noted: {one['path']}: {note}" for note in one["notes"]]
     failures = sum(one["states"].get("failed", 0) for one in found["sources"])
     if failures and "failed" not in states:
         said.append(f"{counted(failures, 'file')} failed: leasehold status --failed")

@@ -118,6 +118,7 @@ CREATE TABLE leasehold.collection_document (
     chunks integer NOT NULL,
     title text NOT NULL,
     stored_at timestamp with time zone NOT NULL,
+    notes text DEFAULT ''::text NOT NULL,
     CONSTRAINT collection_document_chunks_check CHECK ((chunks > 0))
 );
 
@@ -1013,6 +1014,10 @@ CREATE INDEX artifact_step_ix ON leasehold.artifact USING btree (step_id);
 -- Name: chunk_words_ix; Type: INDEX; Schema: leasehold; Owner: -
 
 CREATE INDEX chunk_words_ix ON leasehold.chunk USING gin (words);
+
+-- Name: collection_document_notes_ix; Type: INDEX; Schema: leasehold; Owner: -
+
+CREATE INDEX collection_document_notes_ix ON leasehold.collection_document USING btree (collection_id) WHERE (notes <> ''::text);
 
 -- Name: delayed_ready_at_ix; Type: INDEX; Schema: leasehold; Owner: -
 

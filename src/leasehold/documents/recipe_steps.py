@@ -89,9 +89,9 @@ def _chunk(item: ItemRow, parsed_bytes: Callable[[], bytes | bytearray]) -> byte
     chunks = chunk(parsed, size=item.parameters.chunk.size, overlap=item.parameters.chunk.overlap)
     if not chunks:
         return Unread(NO_TEXT, item.media_type or "", item, item.media_type)
-    title = parsed.title
+    title, notes = parsed.title, parsed.notes
     del parsed
-    return coding.chunks_to_bytes(title, chunks)
+    return coding.chunks_to_bytes(title, chunks, notes)
 
 
 def embed_page(

@@ -30,6 +30,15 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
+class Noted:
+    """A stored item with what its reader noted: members that were not read, pages without text, a guessed encoding."""
+
+    uri: str
+    path: str
+    notes: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class SourceState:
     """A source with what it holds, by state."""
 
@@ -75,6 +84,14 @@ def troubles(
         what, _, mend = detail.partition(" -> ")
         found.append(Trouble(uri, path, state, reason, what, remedy or mend))
     return found
+
+
+def noted(session: Session, sources: Sequence[int] | None = None, *, limit: int) -> tuple[list[Noted], int]:
+    """Stored items that were not read whole, or not exactly, of *sources* (None: all), at most *limit*; how many."""
+    if sources is None:
+        sources = [row[0] for row in session.fetch(load(PACKAGE, "sources"), {"collection": None})]
+    rows = session.fetch(load(PACKAGE, "noted"), {"sources": list(sources), "limit": limit})
+    return [Noted(uri, path, notes.split("\n")) for uri, path, notes, _ in rows], rows[0][3] if rows else 0
 
 
 def failed_runs(session: Session) -> dict[int, list[int]]:

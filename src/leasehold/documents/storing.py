@@ -59,11 +59,11 @@ def store_page(context: Any, leases: Sequence[StepLease]) -> Iterator[tuple[int,
 def _stored(item: ItemRow, inputs: Inputs) -> pg.Stored:
     assert item.pending_id is not None
     named = item.recipes()
-    title, chunks = coding.chunks_from_bytes(inputs.take(named.chunk))
+    title, chunks, notes = coding.chunks_from_bytes(inputs.take(named.chunk))
     vectors = inputs.take(named.embed)
     if len(vectors) != len(chunks) * item.parameters.dimensions * 4:
         raise StepError("vectors and chunks differ in number", f"{len(vectors)} bytes for {len(chunks)} chunks")
-    return pg.Stored(item.collection_id, item.pending_id, named.embed, title, chunks, vectors)
+    return pg.Stored(item.collection_id, item.pending_id, named.embed, title, chunks, vectors, notes)
 
 
 def write_stored(connection: Connection, ended: Sequence[tuple[StepLease, Outcome]], *, pgvector: bool) -> None:

@@ -35,6 +35,7 @@ class Stored:
     title: str
     chunks: Sequence[Chunk]
     vectors: bytes | bytearray
+    notes: Sequence[str] = ()
 
 
 def has_pgvector(session: Session) -> bool:
@@ -94,6 +95,7 @@ def _announce(connection: Connection, documents: Sequence[Stored]) -> set[tuple[
         [one.recipe for one in documents],
         [len(one.chunks) for one in documents],
         [one.title for one in documents],
+        ["\n".join(one.notes) for one in documents],
     )
     return set(execute(connection, load(PACKAGE, "upsert_documents"), columns))
 
