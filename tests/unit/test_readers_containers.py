@@ -125,6 +125,14 @@ def test_a_mailbox_numbers_its_mails_and_restores_quoted_lines(tmp_path: Path):
     assert len(parsed.blocks) == 4
 
 
+def test_a_mailbox_without_its_marks_is_one_mail_and_one_cut_at_its_start_loses_nothing():
+    data = mail("only words").as_bytes()
+    assert "only words" in parse(data, "box.mbox").blocks[-1].text
+    two = data + b"\n\nFrom b@example.org Mon\n" + mail("more words").as_bytes()
+    texts = [block.text for block in read(two, media_type=media.MBOX, name="box.mbox").blocks]
+    assert ("only words" in texts[1], "more words" in texts[3]) == (True, True)
+
+
 def test_a_mail_is_known_by_its_content_and_a_text_that_mentions_headers_is_none():
     assert detect("message", mail().as_bytes()) == media.EML
     assert (

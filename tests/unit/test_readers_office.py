@@ -151,6 +151,19 @@ def test_a_chunk_of_a_long_sheet_names_exactly_its_rows():
         assert one.text.split("\n")[-1] == f"name {one.line_end} | {one.line_end}"
 
 
+def test_an_old_workbook_whose_chains_run_in_a_circle_is_damaged_before_anything_follows_them():
+    """Method: the table of sectors says that the first follows itself; and a table of tables that names itself."""
+    data = bytearray((OFFICE / "rents.xls").read_bytes())
+    table = (int.from_bytes(data[76:80], "little") + 1) * 512
+    first = int.from_bytes(data[48:52], "little")
+    data[table + 4 * first : table + 4 * first + 4] = first.to_bytes(4, "little")
+    assert refused(bytes(data)).detail == "a chain of sectors runs in a circle"
+    data = bytearray((OFFICE / "rents.xls").read_bytes())
+    data[68:72] = (0).to_bytes(4, "little")
+    data[512 + 508 : 1024] = (0).to_bytes(4, "little")
+    assert refused(bytes(data)).reason == "damaged"
+
+
 def test_two_cells_in_opposite_corners_cost_two_cells():
     book = openpyxl.Workbook()
     book.active["A1"], book.active["XFD1048576"] = "near", "far"

@@ -66,7 +66,7 @@ def detect(name: str, data: bytes) -> str:
         return magic
     if named is not None and named in _plugged_in().values():
         return named
-    text = marked or _is_text(head, named_as_text=named is not None and essence(named) in TEXTS)
+    text = marked or _is_text(head, named_as_text=named is not None and _is_kind_of_text(named))
     if (named == media.PDF or not text or b"\n%PDF-" in head[:JUNK_BYTES]) and _is_late_pdf(data, head):
         return media.PDF
     if text:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from email.message import Message
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 from leasehold.steps import html
@@ -55,7 +56,9 @@ def _read_mailbox(data: bytes) -> Parsed:
 def _messages(data: bytes) -> Iterator[bytes]:
     """The messages of a mailbox: each begins with a line `From ` after an empty one. Quoted such lines are restored."""
     starts = [found.start("mark") for found in _separator().finditer(data)]
-    for start, end in zip(starts, [*starts[1:], len(data)], strict=True):
+    if not starts or starts[0]:  # what is only called a mailbox, or begins in the middle
+        yield data[: starts[0] if starts else len(data)]
+    for start, end in pairwise([*starts, len(data)]):
         message = data[start:end].partition(b"\n")[2]
         message = message.removesuffix(b"\n") if message.endswith((b"\n\n", b"\r\n\r\n")) else message
         yield re.sub(rb"(?m)^>(>*From )", rb"\1", message)

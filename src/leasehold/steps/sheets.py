@@ -19,6 +19,7 @@ from leasehold.steps import media
 from leasehold.steps.blocks import BlockBuilder, short_heading
 from leasehold.steps.detection import essence
 from leasehold.steps.office_xml import Attributes, Relations, Walker, beside, resolved, said, walk
+from leasehold.steps.ole import check_chains
 from leasehold.steps.opendocument import CONTENT, refuse_encrypted
 from leasehold.steps.tabular import is_header
 from leasehold.steps.word import title_of
@@ -27,6 +28,7 @@ from leasehold.types import Block, Parsed, StepError
 
 READER_VERSION = 1
 
+OLE = b"\xd0\xcf\x11\xe0"
 BOOK = "xl/workbook.xml"
 GAP_COLUMNS_MAX = 50
 """Empty cells between two others that are written as such; where there are more, they are far apart anyway."""
@@ -357,6 +359,9 @@ def _times(text: str) -> int:
 
 def _read_binary(data: bytes) -> Parsed:
     import python_calamine
+
+    if data.startswith(OLE):
+        check_chains(data)
 
     def load() -> list[Block]:
         book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(data))
