@@ -186,6 +186,16 @@ def test_nothing_a_command_prints_holds_a_password(pooler: Pooler, tmp_path: Pat
     assert (told["outcome"], told["verdict"]) == ("complete", "ok")
 
 
+def test_status_says_which_route_is_in_use_where_there_is_more_than_one_server(pooler: Pooler, tmp_path: Path):
+    two = {"LEASEHOLD_DATABASE_URL": pooler.url, "LEASEHOLD_DATABASE_DIRECT_URL": pooler.direct_url}
+    assert "direct route: server, database.direct_url" in leasehold("status", home=tmp_path, **two).stdout
+    one = leasehold("status", home=tmp_path, LEASEHOLD_DATABASE_URL=pooler.url).stdout
+    assert "DEGRADED: no direct route" in one
+    plain = leasehold("status", home=tmp_path, LEASEHOLD_DATABASE_URL=pooler.direct_url)
+    assert plain.returncode == 0
+    assert "direct route" not in plain.stdout
+
+
 def test_the_command_exits_1_when_something_is_bad(pooler: Pooler, tmp_path: Path):
     pooler.set(default_pool_size=1)
     done = leasehold("doctor", home=tmp_path, LEASEHOLD_DATABASE_URL=pooler.url)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from dataclasses import asdict
@@ -13,6 +14,8 @@ from leasehold.cli import common
 from leasehold.cli.common import counted, emit, say
 from leasehold.cli.kind import breaker_line
 from leasehold.cli.pausing import shown_end
+
+log = logging.getLogger("leasehold.cli")
 
 WATCH_EVERY_S = 1.0
 
@@ -65,6 +68,7 @@ def collect(
     ids = [one.source_id for one in sources]
     return {
         "database": chosen.target.described(),
+        "routes": routes_of(chosen),
         "vectors": "pgvector" if pg.has_pgvector(session) else "exact search without pgvector",
         "sources": [asdict(one) for one in sources],
         "groups": [asdict(state) for one in groups.open_ids(session) if (state := groups.state(session, one))],
@@ -79,8 +83,30 @@ def collect(
     }
 
 
+def routes_of(chosen: Any) -> list[dict[str, Any]]:
+    """The routes as a worker started now would find them; looked for once, however long the watch goes on."""
+    from leasehold.db import routes
+    from leasehold.db.line import BROKEN
+
+    try:
+        found = routes.of(chosen.target).found()
+    except BROKEN as error:
+        log.warning("the direct route cannot be looked for now: %s", error)
+        return []
+    return [found.pooled.as_dict(), found.direct.as_dict()]
+
+
+def route_lines(found: list[dict[str, Any]]) -> list[str]:
+    """One line, where there is more to say than that there is one server."""
+    direct = next((one for one in found if one["route"] == "direct"), None)
+    if direct is None or {one["mode"] for one in found} == {"server"}:
+        return []
+    degraded = f"; DEGRADED: {direct['degraded']}" if direct["degraded"] else ""
+    return [f"direct route: {direct['mode']}, {direct['origin']}{degraded}"]
+
+
 def lines(found: dict[str, Any], states: list[str]) -> list[str]:
-    said = [f"database: {found['database']}, {found['vectors']}"]
+    said = [f"database: {found['database']}, {found['vectors']}", *route_lines(found["routes"])]
     for one in found["sources"]:
         counts = ", ".join(f"{n:,} {state}" for state, n in sorted(one["states"].items())) or "nothing yet"
         cut = "" if one["complete_scan"] else "; its last scan was not applied to its end: run ingest again"
