@@ -188,13 +188,13 @@ class Sizes:
     window_s: float
     finished: int
     finished_peers: int
-    """Where filling in ten times as many takes longer than all the rest: pg-boss, Procrastinate."""
+    """For the peers: filling in ten times as many of theirs would take longer than all the rest."""
     naps: int
     held: int
 
 
 FULL = Sizes(
-    rounds=3, long_rounds=1, drain=100_000, drain_slow=5_000, sends=200, waiting=1_000_000, window_s=10,
+    rounds=3, long_rounds=1, drain=100_000, drain_slow=5_000, sends=200, waiting=1_000_000, window_s=8,
     finished=10_000_000, finished_peers=1_000_000, naps=2000, held=10_000,
 )  # fmt: skip
 QUICK = Sizes(

@@ -118,14 +118,14 @@ class Bench:
 
     def finished(self) -> None:
         for contender in self.rounds(1, [one for one in self.main if one.query("finished")]):
-            large = contender.family in ("ideal", "leasehold", "pgqueuer")
+            large = contender.family in ("ideal", "leasehold")
             rows = self.sizes.finished if large else self.sizes.finished_peers
             script = self.fresh(contender)
             started = time.monotonic()
             history.fill(self.server.url(DATABASE), contender.query("finished") or "", rows)
             filled_s = time.monotonic() - started
             items = self.sizes.drain_slow if contender.slow else self.sizes.drain
-            for _ in range(self.sizes.rounds):
+            for _ in range(max(1, self.sizes.rounds - 1)):
                 self.fill(script, "noop", items)
                 account = self.drained(contender, script, items, 1, kept=rows)
                 rows += items
