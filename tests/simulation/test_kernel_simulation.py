@@ -1,10 +1,11 @@
 """Seeded schedules: scripted workers on the real kernel, the clock table and a plan of faults. A failure is a seed.
 
 Everything happens in one thread in the order that the seed draws, so a seed replays. Workers stall, die, outlive their
-leases and say so late, send things again; keepers reap, promote, expire, sweep and fold; an operator adds, cancels and
-retries; statements lose their connection, their transaction or only their reply. Then the noise stops, the rest is
-worked off, and the books must balance: every run ended once, one effect for each accepted success, every group
-complete, every late word counted.
+leases and say so late, send things again, and take their finishes' successors; programs take seats beside them, wait in
+line, and forget to give back; keepers reap, promote, expire, sweep and fold; an operator adds, cancels, retries,
+pauses, resizes limits and breaks locks; breakers open and are probed; statements lose their connection, their
+transaction or only their reply. Then the noise stops, the rest is worked off, and the books must balance: every run
+ended once, one effect for each accepted success, every group complete, every seat given back, every late word counted.
 
 `make test` plays as many seeds as fit its budget, `make soak` thousands (LEASEHOLD_SIMULATION_S says how long, and
 LEASEHOLD_SIMULATION_FROM which seed is the first). One seed again:
@@ -26,10 +27,10 @@ from leasehold.db import session as sessions
 from leasehold.db.session import Session, execute
 from leasehold.db.statements import load
 from leasehold.db.target import Target
-from leasehold.errors import HolderGone, Refused
-from leasehold.kernel import checks, claims, groups, steps
+from leasehold.errors import HolderGone, NotFound, Refused
+from leasehold.kernel import checks, claims, groups, pauses, seats, steps
 from leasehold.kernel.groups import WorkflowStep
-from leasehold.kernel.steps import End
+from leasehold.kernel.steps import End, Finished, Room, Terms
 from leasehold.testing.clock import Clock
 from leasehold.testing.faults import FaultPlan
 from leasehold.testing.stories import Kernel
@@ -52,6 +53,8 @@ WORKFLOWS = {
     "wide": [step("a", 1, 2, 3), step("b", 4), step("c", 4), step("d", 5), step("e", 5), step("f")],
 }
 KINDS = "abcdef"
+LOCKS = ("rag:/one", "work:two")
+SHARES = ("kind:b", "kind:c")
 
 
 class Worker:
@@ -75,6 +78,9 @@ class Worker:
             return
         draw.shuffle(lanes)
         lanes = lanes[: draw.randint(1, 4)]
+        if draw.random() < 0.1:
+            self.probe(lanes[0])
+            return
         try:
             leases = kernel.claim_lanes(lanes, self.called, draw.choice([1, 2, 5]), deadline_s=draw.choice([50, 900]))
             if draw.random() < 0.2:
@@ -87,6 +93,16 @@ class Worker:
             return
         self.held += [(lease.token, step_id) for lease in leases for step_id, _ in lease.steps]
 
+    def probe(self, lane):
+        """Of a kind whose breaker is open one step at a time is tried; of others a probe takes nothing."""
+        try:
+            lease = self.play.kernel.probe_lane(lane, self.called, deadline_s=50)
+        except HolderGone:
+            self.reborn()
+            return
+        self.play.seen["probes"] += lease is not None
+        self.held += [(lease.token, step_id) for step_id, _ in lease.steps] if lease else []
+
     def finish(self):
         draw = self.play.draw
         if not self.held:
@@ -94,9 +110,19 @@ class Worker:
         draw.shuffle(self.held)
         n = draw.randint(1, len(self.held))
         page, self.held = self.held[:n], self.held[n:]
-        self.play.say(page)
+        room = self.room() if draw.random() < 0.5 else None
+        ends = self.play.ends(page)
+        _, successors = self.play.say(ends, room)
         if draw.random() < 0.15:  # again, as after a lost reply
-            assert "accepted" not in self.play.say(page)
+            verdicts, again = self.play.say(ends, room)
+            assert "accepted" not in verdicts
+            assert again == successors
+        self.held += successors
+
+    def room(self):
+        self.play.finishes += 1
+        terms = {kind: Terms(0, self.play.draw.choice([1, 3]), 900, items=False) for kind in KINDS}
+        return Room(self.play.kernel.holder(self.called), self.play.finishes, (self.play.draw.randint(0, 4),), terms)
 
     def give_back(self):
         if self.held:
@@ -126,11 +152,54 @@ class Worker:
     def speak_late(self):
         if self.late:
             page, self.late = self.late, []
-            self.play.say(page)
+            self.play.say(self.play.ends(page), self.room() if self.play.draw.random() < 0.3 else None)
 
     def leave(self):
         self.play.kernel.leave(self.called)
         self.reborn()
+
+
+class Program:
+    """A holder without steps: it takes a seat, waits for one, works under it, gives it back, or forgets to."""
+
+    def __init__(self, play, name):
+        self.play, self.name, self.born = play, name, 0
+        self.join()
+
+    def join(self):
+        self.born += 1
+        self.called = f"{self.name}.{self.born}"
+        self.seat = None
+        self.play.kernel.holder(self.called, ttl_s=30)
+
+    def take(self):
+        try:
+            answer = seats.take(
+                self.play.session, self.play.kernel.holder(self.called), self.play.draw.choice(LOCKS),
+                wait=self.play.draw.random() < 0.5,
+            )  # fmt: skip
+        except HolderGone:
+            self.join()
+            return
+        self.play.seen["seats" if isinstance(answer, seats.Seat) else "seats refused"] += 1
+        self.seat = answer if isinstance(answer, seats.Seat) else self.seat
+
+    def work(self):
+        if self.seat is not None:
+            self.play.session.run(lambda connection: seats.confirm(connection, self.seat))
+
+    def give_back(self):
+        if self.seat is not None:
+            seats.give_back(self.play.session, self.seat)
+            self.seat = None
+
+    def beat(self):
+        if not self.play.kernel.heartbeat(self.called):
+            self.join()
+
+    def vanish(self):
+        """Without a word: its seat is free one TTL later."""
+        self.join()
 
 
 class Play:
@@ -139,17 +208,26 @@ class Play:
     def __init__(self, kernel, clock, seed):
         self.kernel, self.session, self.clock = kernel, kernel.session, clock
         self.draw = random.Random(seed)
-        self.refused = 0
+        self.refused = self.finishes = 0
+        self.log = []
+        self.seen = Counter()
 
-    def say(self, page):
-        """Say how these steps ended; the effects of what was accepted now are done."""
-        words = self.draw.choices(
-            ["succeeded", "error", "failed", "cancelled", "snoozed"], [30, 4, 1, 1, 2], k=len(page)
-        )
-        ends = [
+    def ends(self, page):
+        """How these steps ended. Sometimes all alike, which a breaker takes for more than chance."""
+        if self.draw.random() < 0.05:
+            words = ["error"] * len(page)
+        else:
+            words = self.draw.choices(
+                ["succeeded", "error", "failed", "cancelled", "snoozed"], [30, 4, 1, 1, 2], k=len(page)
+            )
+        return [
             End(token, step_id, word, reason=word, delay_s=self.draw.choice([None, 0, 5]))
             for (token, step_id), word in zip(page, words, strict=True)
         ]
+
+    def say(self, ends, room=None):
+        """Say so; the effects of what was accepted now are done. The verdicts, and successors that came with them."""
+        page = [(end.token, end.step_id) for end in ends]
 
         def work(connection):
             """Ask, write effects for exactly what is accepted, finish: all or nothing, and it may be sent again."""
@@ -157,17 +235,30 @@ class Play:
             done = [ends[i] for i in accepted if ends[i].ended == "succeeded"]
             parts = [end.step_id for end in done], [end.token for end in done]
             execute(connection, load("leasehold.testing", "effect_write"), parts)
-            verdicts = steps.finish(connection, ends)
-            assert [i for i, verdict in enumerate(verdicts) if verdict == "accepted"] == accepted
-            return verdicts
+            if room is None:
+                finished = Finished(steps.finish(connection, ends), (), False)
+            else:
+                finished = steps.finish_and_lease(connection, ends, room)
+            assert [i for i, verdict in enumerate(finished.verdicts) if verdict == "accepted"] == accepted
+            return finished
 
-        verdicts = [str(verdict) for verdict in self.session.run(work)]
+        finished = self.session.run(work)
+        verdicts = [str(verdict) for verdict in finished.verdicts]
         self.refused += verdicts.count("lost")
-        return verdicts
+        leases = [successor.lease for successor in finished.successors]
+        self.seen["successors"] += len(leases)
+        return verdicts, [(lease.token, step_id) for lease in leases for step_id, _ in lease.steps]
 
     def submit(self):
         name = self.draw.choice(sorted(WORKFLOWS))
-        group = self.kernel.group(steps=WORKFLOWS[name])
+        kinds = [step.kind for step in WORKFLOWS[name]]
+        group, _ = groups.open_group(
+            self.session,
+            groups.register(self.session, "test", WORKFLOWS[name]),
+            priority=self.draw.choice([0, 0, 1]),
+            source=self.draw.choice(["", "x", "y"]),
+            seats={self.draw.choice(kinds): self.draw.choice(LOCKS)} if self.draw.random() < 0.4 else None,
+        )
         self.kernel.add(group, self.draw.randint(0, 4))
         self.groups.append(group)
         if self.draw.random() < 0.6:
@@ -175,7 +266,7 @@ class Play:
 
     def operate(self):
         group = self.draw.choice(self.groups)
-        match self.draw.randrange(6):
+        match self.draw.randrange(10):
             case 0:
                 self.kernel.cancel(group)
             case 1:
@@ -188,6 +279,26 @@ class Play:
                     self.kernel.add(group, self.draw.randint(1, 2))
             case 5:
                 self.kernel.seal(group)
+            case 6:
+                what, name = self.draw.choice(
+                    [("kind", "b"), ("source", "x"), ("group", str(group)), ("limit", self.draw.choice(LOCKS))]
+                )
+                with suppress(NotFound):  # nobody has used that lock yet
+                    pauses.pause(self.session, what, name, for_s=self.draw.choice([None, 10]), by="operator")
+            case 7:
+                self.resume_all()
+            case 8:
+                seats.set_limit(self.session, self.draw.choice(["work:two", *SHARES]), self.draw.choice([1, 1, 2, 4]))
+            case 9:
+                force = self.draw.random() < 0.5
+                with suppress(NotFound):
+                    broken = seats.break_(self.session, self.draw.choice(LOCKS), by="operator", force=force)
+                    self.seen["seats broken"] += sum(one.verdict == "broken" for one in broken)
+
+    def resume_all(self):
+        for one in pauses.current(self.session):
+            self.seen["pauses"] += 1
+            pauses.resume(self.session, one.what, one.name, by="operator")
 
     def keep(self):
         match self.draw.randrange(5):
@@ -213,39 +324,57 @@ class Play:
     def run(self):
         self.groups = []
         workers = [Worker(self, f"worker {i}") for i in range(3)]
+        self.programs = [Program(self, f"program {i}") for i in range(2)]
         self.submit()
-        for _ in range(TURNS):
-            worker = self.draw.choice(workers)
+        for turn in range(TURNS):
+            worker, program = self.draw.choice(workers), self.draw.choice(self.programs)
+            self.same_chance()
             act = self.draw.choices(
                 [worker.claim, worker.finish, worker.beat, worker.die, worker.leave, worker.give_back,
                  worker.speak_late, lambda worker=worker: self.take_items(worker), self.keep, self.operate, self.submit,
-                 lambda: self.clock.advance(self.draw.choice([0.5, 3, 12, 31]))],
-                [20, 20, 10, 2, 1, 2, 4, 3, 14, 4, 2, 10],
+                 lambda: self.clock.advance(self.draw.choice([0.5, 3, 12, 31])), program.take, program.work,
+                 program.give_back, program.beat, program.vanish],
+                [20, 20, 10, 2, 1, 2, 4, 3, 14, 5, 2, 10, 4, 2, 3, 3, 1],
             )[0]  # fmt: skip
+            whose = getattr(getattr(act, "__self__", None), "called", "")
+            self.log.append(f"{turn:3} {whose:12} {act.__qualname__}")
             act()
         return workers
 
+    def same_chance(self):
+        """The server draws too (the jitter of a backoff): from the seed, so that a seed replays."""
+        self.session.connection.execute("select setseed(%s)", (self.draw.random(),))
+
     def settle(self, workers):
         """The noise is over: everything that can end does."""
+        self.log.append("    the noise is over")
         for worker in workers:
             worker.speak_late()
             self.kernel.leave(worker.called)
+        self.resume_all()
         self.clock.advance(31)
         self.kernel.reap()
         self.kernel.sweep()
         for group in self.groups:
             self.kernel.seal(group)
-        for _ in range(60):
-            self.clock.advance(21)
+        for number in range(200):
+            self.same_chance()
+            self.clock.advance(21 if number < 60 else 600)
             self.kernel.promote()
             for _ in range(40):
-                lanes = [lane.lane_id for lane in self.kernel.lanes(*KINDS)]
+                found = self.kernel.lanes(*KINDS)
                 self.kernel.heartbeat("closer")
-                leases = self.kernel.claim_lanes(lanes, "closer", 100)
+                leases = list(
+                    self.kernel.claim_lanes([lane.lane_id for lane in found if not lane.probe], "closer", 100)
+                )
+                for lane in found:
+                    if lane.probe and not leases and (lease := self.kernel.probe_lane(lane.lane_id, "closer")):
+                        self.seen["probes"] += 1
+                        leases.append(lease)
                 if not leases:
                     break
-                self.say([(lease.token, step_id) for lease in leases for step_id, _ in lease.steps])
-            if not self.kernel.counted("delayed"):
+                self.say(self.ends([(lease.token, step_id) for lease in leases for step_id, _ in lease.steps]))
+            if not self.kernel.counted("delayed") and not self.kernel.counted("ready"):
                 break
         self.kernel.sweep()
 
@@ -254,6 +383,8 @@ class Play:
         self.kernel.check()
         assert self.session.fetch(load("leasehold.testing", "effects_unbalanced")) == []
         assert self.kernel.refused() >= self.refused  # an answer that was lost is counted again
+        assert seats.taken(self.session) == []
+        self.seen["late words"] += sum(checks.refusals(self.session).values())
         standing = {state for state, _ in self.kernel.all_states().values()}
         assert standing <= {"succeeded", "failed", "cancelled"}, standing
         for group in self.groups:
@@ -267,13 +398,17 @@ def play(kernel, clock, seed):
     kernel.forget_everything()
     kernel.session.fetch("truncate leasehold_test.effect")
     schedule = Play(kernel, clock, seed)
-    with FaultPlan(seed, CHANCES).installed() as faults:
-        workers = schedule.run()
-        broken = checks.violations(kernel.session)
-    assert broken == []
-    schedule.settle(workers)
-    schedule.audit()
-    return faults.happened
+    try:
+        with FaultPlan(seed, CHANCES).installed() as faults:
+            workers = schedule.run()
+            broken = checks.violations(kernel.session)
+        assert broken == []
+        schedule.settle(workers)
+        schedule.audit()
+    except BaseException:
+        print(f"\nseed {seed}, what happened last:\n" + "\n".join(schedule.log[-40:]))
+        raise
+    return schedule.seen + faults.happened
 
 
 @pytest.fixture
@@ -302,8 +437,10 @@ def test_whatever_happens_in_whatever_order_nothing_is_lost_and_nothing_is_done_
         played += 1
         if time.monotonic() > stop_at:
             break
-    print(f"{played} schedules, faults: {dict(happened)}")
+    print(f"{played} schedules: {dict(happened)}")
     assert only or played >= 3
+    if played >= 10:  # what never happens is not tested
+        assert all(happened[one] for one in ("successors", "seats", "seats refused", "pauses", "late words")), happened
 
 
 def test_a_seed_replays(stage):

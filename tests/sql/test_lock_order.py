@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 
+import psycopg
 import pytest
 
 from leasehold.kernel import groups, holders, steps
@@ -136,3 +137,33 @@ def test_a_sweep_over_two_groups_and_a_page_over_the_same_two_do_not_deadlock(da
         race.result("sweeper")
     assert deadlocks(database) == 0
     kernel.sweep()
+
+
+def test_a_finish_and_a_claim_in_one_transaction_would_deadlock_with_the_end_of_their_holder(database, kernel):
+    """Why the worker never does that: a claim locks its holder first, and the finish before it has locked leases.
+
+    Method: A has finished, uncommitted; its keeper buries it, which locks the holder and waits for the lease; A claims.
+    """
+    kernel.add_runs(4, "work")
+    lease = kernel.claim("work", by="A", n=2)
+    lane = kernel.lanes("work")[0].lane_id
+    number = kernel.claim_nos[kernel.holder("A")] + 1
+    with Race(database) as race:
+        race.begin("A")
+        race.do("A", lambda connection: kernel.within(connection).succeed(lease))
+        burying = race.start("keeper", lambda connection: kernel.within(connection).bury("A")).waits()
+        claiming = race.start(
+            "A", lambda connection: kernel.within(connection).claim_lanes([lane], "A", claim_no=number)
+        )
+        outcomes = [type(error) for error in (_error(claiming), _error(burying)) if error is not None]
+        assert outcomes == [psycopg.errors.DeadlockDetected]
+        race.rollback("A")
+    assert deadlocks(database) == 1
+
+
+def _error(started):
+    try:
+        started.result()
+    except psycopg.Error as error:
+        return error
+    return None

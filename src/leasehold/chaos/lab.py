@@ -25,7 +25,7 @@ from leasehold.db.statements import load
 from leasehold.db.target import Target
 from leasehold.documents import proof as proving
 from leasehold.errors import LeaseholdError
-from leasehold.kernel import checks, groups
+from leasehold.kernel import checks, groups, seats
 from leasehold.testing.proxy import Proxy
 
 PACKAGE = "leasehold.chaos"
@@ -282,6 +282,8 @@ class Lab:
         report.deaths = int(session.fetch(load(PACKAGE, "deaths"))[0][0])
         self._check("everything has ended", ended == added and leased == 0 and open_groups == 0,
                     f"{ended:,} of {added:,} runs, {open_groups} groups open, {leased} steps leased")  # fmt: skip
+        taken = [f"{one.key} by {one.name}" for one in seats.taken(session) if one.steps or one.expired]
+        self._check("every lock has been given back", not taken, "no seat is held for a step", taken)
         broken = [f"{rule}: {found}" for rule, found in checks.violations(session)]
         self._check("the invariants", not broken, "of the kernel, as SQL over every row", broken)
         if self.options.corpus is None:

@@ -45,6 +45,8 @@ PARENTS = {
     name: [[i for i, step in enumerate(body) if ix in step.children] for ix in range(len(body))]
     for name, body in WORKFLOWS.items()
 }
+SEATS = {"fork": {"pack": "chaos:packer"}}
+"""Joins are packed behind a lock: one worker at a time."""
 NAMES = ("single", "chain", "fork", "chain", "fork")
 
 
@@ -104,7 +106,9 @@ def prepare(session: Session) -> None:
 def submit(session: Session, key: str, workflow: str, first: int, count: int) -> int:
     """A sealed group of runs *first* to *first + count - 1*; its id. May be sent again: the key and pages say so."""
     workflow_id = groups.register(session, f"chaos {workflow}", WORKFLOWS[workflow])
-    group_id, _ = groups.open_group(session, workflow_id, label=f"chaos {workflow} {first}", idempotency_key=key)
+    group_id, _ = groups.open_group(
+        session, workflow_id, label=f"chaos {workflow} {first}", idempotency_key=key, seats=SEATS.get(workflow)
+    )
     items = [{"n": n, "workflow": workflow} for n in range(first, first + count)]
     half = len(items) // 2
     for name, part in (("1", items[:half]), ("2", items[half:])):
