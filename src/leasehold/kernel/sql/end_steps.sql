@@ -20,6 +20,8 @@ declare
     v_now constant timestamptz := leasehold.now();
     v_ends leasehold.ending[] := p_ends;
     v_linear boolean;
+    v_has_children boolean;
+    v_has_sinks boolean;
     v_children bigint[];
     v_parents smallint[];
     v_touched bigint[];
@@ -48,13 +50,16 @@ begin
       from unnest(p_steps, p_tokens, p_attempts, v_ends, p_reasons, p_details)
            u(step_id, token, attempt, ended, reason, detail);
 
-    select bool_and(w.linear and g.cancelled_at is null) into v_linear
+    -- Asked once for each lane, so that nothing is looked up for each step of a page that has no children, or no end.
+    select bool_and(w.linear and g.cancelled_at is null), bool_or(c.children <> '{}'), bool_or(c.children = '{}')
+      into v_linear, v_has_children, v_has_sinks
       from (select distinct x.lane_id from unnest(p_lanes) x(lane_id)) d
       join leasehold.lane l on l.lane_id = d.lane_id
       join leasehold.workflow w on w.workflow_id = l.workflow_id
+      join leasehold.workflow_step c on c.workflow_id = l.workflow_id and c.kind = l.kind
       join leasehold.run_group g on g.group_id = l.group_id;
 
-    if 'succeeded' = any (v_ends) then
+    if v_has_children and 'succeeded' = any (v_ends) then
         select array_agg(c.step_id order by c.step_id), array_agg(c.n order by c.step_id)
           into v_children, v_parents
           from (select (u.step_id & ~1023::bigint) + x.ix as step_id, count(*)::smallint as n
@@ -123,16 +128,18 @@ begin
     end if;
 
     -- Runs that end here: their sink succeeded, or a step failed or was cancelled.
-    select array_agg(r.run_id order by r.run_id), array_agg(r.ended order by r.run_id),
-           array_agg(r.lane_id order by r.run_id)
-      into v_runs, v_run_ends, v_run_lanes
-      from (select distinct on (u.step_id >> 10) u.step_id >> 10 as run_id, u.lane_id, u.ended
-              from unnest(p_steps, p_lanes, v_ends) u(step_id, lane_id, ended)
-              join leasehold.lane l on l.lane_id = u.lane_id
-              join leasehold.workflow_step w on w.workflow_id = l.workflow_id and w.ix = u.step_id & 1023
-             where (u.ended in ('failed', 'cancelled') or (u.ended = 'succeeded' and w.children = '{}'))
-               and (v_over is null or u.step_id >> 10 <> all (v_over))
-             order by u.step_id >> 10, u.ended desc) r;
+    if v_has_sinks or not c_plain then
+        select array_agg(r.run_id order by r.run_id), array_agg(r.ended order by r.run_id),
+               array_agg(r.lane_id order by r.run_id)
+          into v_runs, v_run_ends, v_run_lanes
+          from (select distinct on (u.step_id >> 10) u.step_id >> 10 as run_id, u.lane_id, u.ended
+                  from unnest(p_steps, p_lanes, v_ends) u(step_id, lane_id, ended)
+                  join leasehold.lane l on l.lane_id = u.lane_id
+                  join leasehold.workflow_step w on w.workflow_id = l.workflow_id and w.ix = u.step_id & 1023
+                 where (u.ended in ('failed', 'cancelled') or (u.ended = 'succeeded' and w.children = '{}'))
+                   and (v_over is null or u.step_id >> 10 <> all (v_over))
+                 order by u.step_id >> 10, u.ended desc) r;
+    end if;
     if v_runs is not null then
         perform leasehold.end_runs(v_runs, v_run_ends, v_run_lanes);
     end if;
