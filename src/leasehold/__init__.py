@@ -14,6 +14,7 @@ __all__ = [
     "ErrorClass",
     "Kind",
     "LeaseholdError",
+    "PageContext",
     "Skip",
     "Snooze",
     "StepError",
@@ -29,6 +30,7 @@ _HOMES = {
     "ErrorClass": "leasehold.types",
     "Kind": "leasehold.worker.kinds",
     "LeaseholdError": "leasehold.errors",
+    "PageContext": "leasehold.worker.kinds",
     "Skip": "leasehold.types",
     "Snooze": "leasehold.types",
     "StepError": "leasehold.types",
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
     from leasehold.errors import LeaseholdError
     from leasehold.kernel.holding import hold
     from leasehold.types import Done, ErrorClass, Skip, Snooze, StepError, StepLease
-    from leasehold.worker.kinds import Kind
+    from leasehold.worker.kinds import Kind, PageContext
     from leasehold.worker.worker import Worker, WorkerConfig
 
 

@@ -12,7 +12,7 @@ from worker_help import eventually_async, submit
 
 from leasehold import Kind, Worker
 from leasehold.testing.faults import FaultPlan
-from leasehold.types import Done
+from leasehold.types import Done, ErrorClass, StepError
 
 pytestmark = pytest.mark.one_server
 
@@ -36,6 +36,43 @@ def test_a_page_function_that_raises_before_it_says_where_it_is_costs_only_the_c
     asyncio.run(drain(database, kernel, [paged(page)], 20))
     assert [n for n, how in enumerate(outcomes(kernel, steps)) if how != "succeeded"] == [7]
     assert kernel.outcomes(steps[7]) == [("failed", "RuntimeError")]
+
+
+def test_the_culprit_of_a_page_of_sixty_four_is_found_by_halves(database, kernel):
+    """A provider refuses a request for one text in it: two calls for each halving, not one for each text."""
+    calls = []
+
+    def page(context, leases):
+        calls.append(len(leases))
+        if any(lease.item["n"] == 37 for lease in leases):
+            raise ValueError("one of these texts")
+        for index, _ in enumerate(leases):
+            yield index, Done(), 0
+
+    steps = submit(kernel, [{"n": n} for n in range(64)], "work", attempts_max=1)
+    asyncio.run(drain(database, kernel, [paged(page, page_max=64)], 64))
+    assert [n for n, how in enumerate(outcomes(kernel, steps)) if how != "succeeded"] == [37]
+    assert len(calls) == 1 + 2 * 6
+
+
+def test_an_error_that_may_pass_and_is_nobodys_fault_ends_the_whole_page_with_one_call(database, kernel):
+    """The provider is busy: its steps wait, none is charged an attempt, and nobody is asked again at once."""
+    calls = []
+
+    def page(context, leases):
+        calls.append(len(leases))
+        if len(calls) == 1:
+            yield 0, Done(), 0
+            raise StepError("busy", error_class=ErrorClass.RESOURCE, retry_after_s=0.01)
+        for index, _ in enumerate(leases):
+            yield index, Done(), 0
+
+    steps = submit(kernel, [{"n": n} for n in range(10)], "work", attempts_max=1)
+    asyncio.run(drain(database, kernel, [paged(page)], 19))
+    assert outcomes(kernel, steps) == ["succeeded"] * 10
+    assert {kernel.attempt(step) for step in steps} == {1}
+    assert calls[0] == 10
+    assert sum(calls[1:]) == 9
 
 
 def test_a_step_that_raises_after_begin_fails_alone_and_the_page_goes_on(database, kernel):

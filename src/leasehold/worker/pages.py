@@ -1,8 +1,10 @@
 """Pages: running a page function over the steps of one lease, and recording its results as they come.
 
 Results are flushed when their effects grow heavy, when a second has passed, or at the end, so memory stays flat and a
-death costs at most what was not flushed. A step whose function raises fails alone and the page goes on with the rest;
-when the function raises before it has said which step it works on, the rest is run one by one, which finds the culprit.
+death costs at most what was not flushed. A step whose function raises fails alone and the page goes on with the rest.
+When the function raises before it has said which step it works on, the rest is halved until the culprit is alone: its
+neighbours succeed. Unless it raised a `StepError` that may pass (transient, resource, timeout): that is about the page,
+and every step that is left ends with it.
 
 What could not be recorded, or not be given back, is answered to the caller, who tries again: nothing stays held by a
 living worker that has forgotten it.
@@ -18,7 +20,7 @@ from leasehold.db.line import AWAY
 from leasehold.db.session import Session
 from leasehold.errors import HolderGone
 from leasehold.kernel.steps import Verdict
-from leasehold.types import Done, Outcome, StepError, StepLease
+from leasehold.types import Done, ErrorClass, Outcome, StepError, StepLease
 from leasehold.worker.board import BETWEEN, WHOLE_PAGE, Board
 from leasehold.worker.consumers import OUTCOMES, failure
 from leasehold.worker.kinds import Kind
@@ -26,6 +28,8 @@ from leasehold.worker.recording import Ended, record
 
 log = logging.getLogger("leasehold.worker")
 
+PASSES = (ErrorClass.TRANSIENT, ErrorClass.RESOURCE, ErrorClass.TIMEOUT)
+"""Said of a whole page, these are no step's fault: a provider is down, or busy."""
 FLUSH_BYTES = 8_000_000
 FLUSH_S = 1.0
 FLUSH_WATCHED_S = 3600.0
@@ -93,11 +97,7 @@ class Page:
             What is still to be recorded, or (without an outcome) to be given back.
         """
         try:
-            leases = list(self._left.values())
-            if not self._pass(leases):
-                for lease in leases:
-                    if lease.step_id in self._left and not self._over() and not self._pass([lease]):
-                        self._add(lease, self._broken, 0)
+            self._narrow(list(self._left.values()))
             self._flush()
         except (*AWAY, HolderGone, _NotRecorded) as error:
             log.warning("a page of '%s' is given up, %d steps not done: %s", self._kind.name, len(self._left), error)
@@ -110,6 +110,17 @@ class Page:
 
     def _over(self) -> bool:
         return self._stopping() or self.lost()
+
+    def _narrow(self, leases: list[StepLease]) -> None:
+        """Run *leases*; by halves, when one of them breaks the function and nobody knows which."""
+        if self._over() or self._pass(leases):
+            return
+        left = [lease for lease in leases if lease.step_id in self._left]
+        if len(left) == 1:
+            self._add(left[0], self._broken, 0)
+        elif left:
+            self._narrow(left[: len(left) // 2])
+            self._narrow(left[len(left) // 2 :])
 
     def _pass(self, leases: list[StepLease]) -> bool:
         """Run the page function over *leases*, and again over what a step that raised has left of them.
@@ -128,8 +139,12 @@ class Page:
                 self._broken = failure(error)
                 culprit = self._current
                 if culprit is None or culprit.step_id not in self._left:
-                    return False
-                self._add(culprit, self._broken, 0)
+                    if self._broken is not error or self._broken.error_class not in PASSES:
+                        return False
+                    for lease in [lease for lease in leases if lease.step_id in self._left]:
+                        self._add(lease, self._broken, 0)
+                else:
+                    self._add(culprit, self._broken, 0)
             leases = [lease for lease in leases if lease.step_id in self._left]
         return True
 
