@@ -117,8 +117,12 @@ class Net:
     def identify(self, conninfo: str) -> Identity:
         return self.probe(conninfo).identity
 
+    def look(self, conninfo: str) -> tuple[Mode, str]:
+        probed = self.probe(conninfo)
+        return probed.mode, probed.how
+
     def find(self, target: Target) -> routes.Found:
-        return routes.find(target, probe=self.probe, identify=self.identify)
+        return routes.find(target, probe=self.probe, identify=self.identify, look=self.look)
 
 
 def answer(mode: Mode = Mode.SERVER, identity: Identity = HERE, **more: object) -> Probed:

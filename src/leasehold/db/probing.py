@@ -138,6 +138,19 @@ def probe(conninfo: str, *, session_tests: bool = True) -> Probed:
         raise NotUsable(first_line(error)) from error
 
 
+def mode_at(conninfo: str) -> tuple[Mode, str]:
+    """What stands at *conninfo*, and by what that is known: one statement where nobody stands between.
+
+    Raises:
+        NotUsable: as `probe`.
+    """
+    try:
+        with opened(conninfo) as first:
+            return mode_of(first, conninfo)
+    except (psycopg.Error, OSError) as error:
+        raise NotUsable(first_line(error)) from error
+
+
 def identity_of(conninfo: str) -> Identity:
     """Raises NotUsable, as `probe`. One connection, three statements; passes every pooler."""
     try:

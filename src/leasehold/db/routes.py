@@ -138,6 +138,7 @@ def without_password(conninfo: str) -> tuple[str, str]:
 # -- the look ---------------------------------------------------------------------------------------------------------
 
 Probe = Callable[[str], Probed]
+Look = Callable[[str], tuple[Mode, str]]
 
 
 def presumed(target: Target) -> Route:
@@ -148,7 +149,13 @@ def presumed(target: Target) -> Route:
     return Route("pooled", target.url, True if hinted else None, "not looked at", "database.url", "it was given")
 
 
-def find(target: Target, *, probe: Probe = probing.probe, identify: Callable[[str], Identity] | None = None) -> Found:
+def find(
+    target: Target,
+    *,
+    probe: Probe = probing.probe,
+    identify: Callable[[str], Identity] = probing.identity_of,
+    look: Look = probing.mode_at,
+) -> Found:
     """Look which address is the direct route.
 
     Raises:
@@ -162,15 +169,14 @@ def find(target: Target, *, probe: Probe = probing.probe, identify: Callable[[st
     for address in (target.url, target.direct_url):
         parts(address or "")
     if target.one_route:
-        return _one_address(
-            target, (), f"the direct route is switched off ({DISABLE_DIRECT} or database.disable_direct)"
-        )
+        off = f"the direct route is switched off ({DISABLE_DIRECT} or database.disable_direct)"
+        return _one_address(target, (), off, probe, look)
     wanted = _wanted(target)
     if not wanted:
-        return _one_address(target, (), "no direct_url is given and none can be derived", probe=probe)
+        return _one_address(target, (), "no direct_url is given and none can be derived", probe, look)
     mine, silent = None, ""
     try:
-        mine = (identify or probing.identity_of)(target.url)
+        mine = identify(target.url)
     except NotUsable as error:
         silent = str(error)
     tried: list[Tried] = []
@@ -186,7 +192,8 @@ def find(target: Target, *, probe: Probe = probing.probe, identify: Callable[[st
         tried.append(Tried(candidate.origin, why_not))
     if mine is None:
         raise NotUsable(silent)
-    return _one_address(target, tuple(tried), "; ".join(f"{one.origin}: {one.why}" for one in tried), probe=probe)
+    left_out = "; ".join(f"{one.origin}: {one.why}" for one in tried)
+    return _one_address(target, tuple(tried), left_out, probe, look)
 
 
 def _wanted(target: Target) -> list[Candidate]:
@@ -230,20 +237,20 @@ def _two_addresses(pooled: Route, candidate: Candidate, probed: Probed, tried: l
     return Found(replace(pooled, shared=True, mode="pooler"), direct, tuple(tried), settled=compared)
 
 
-def _one_address(target: Target, tried: tuple[Tried, ...], reason: str, *, probe: Probe = probing.probe) -> Found:
+def _one_address(target: Target, tried: tuple[Tried, ...], reason: str, probe: Probe, look: Look) -> Found:
     """Everything goes through the pooled address; what that means depends on what stands there."""
     assert target.url is not None
-    probed = probe(target.url)
-    shared = {Mode.SERVER: None, Mode.SESSION_POOLER: False, Mode.TRANSACTION_POOLER: True}[probed.mode]
-    deaf = shared is not True and probed.listen_ms is None
+    mode, how = look(target.url)
+    shared = {Mode.SERVER: None, Mode.SESSION_POOLER: False, Mode.TRANSACTION_POOLER: True}[mode]
+    deaf = mode is Mode.SESSION_POOLER and probe(target.url).listen_ms is None
     degraded = ""
     if shared or deaf:
         degraded = (
             f"no direct route: {reason}. Work is found by polling instead of LISTEN, nothing is prepared, and claims "
             "and heartbeats wait in the pooler's queue beside all other work"
         )
-    why = probed.how if not reason or not degraded else f"{probed.how}; {reason}"
-    pooled = Route("pooled", target.url, True if deaf else shared, probed.mode, "database.url", why, degraded)
+    why = f"{how}; {reason}" if degraded else how
+    pooled = Route("pooled", target.url, True if deaf else shared, mode, "database.url", why, degraded)
     unreachable = bool(tried) and not target.one_route
     return Found(pooled, replace(pooled, name="direct"), tried, settled=not (degraded and unreachable))
 

@@ -29,7 +29,11 @@ def check_workers(subject: Subject) -> Iterator[Finding]:
     for one in troubled:
         yield _of_worker(one)
     if not troubled and not (waiting and not living):
-        yield Finding(about="workers", verdict=Verdict.OK, sentence=f"{len(living)} run, none of them silent")
+        yield Finding(about="workers", verdict=Verdict.OK, sentence=_peace(len(living)))
+
+
+def _peace(n: int) -> str:
+    return f"{n} running, none of them silent" if n else "none runs, and nothing waits"
 
 
 def _of_worker(one: holders.Living) -> Finding:

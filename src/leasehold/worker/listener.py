@@ -90,6 +90,7 @@ class Listener:
 
     def _listen(self, connection: Connection) -> None:
         if connection.shared:  # a pooler's: LISTEN would be left to a stranger, and nothing would arrive here
+            self._said_deaf = True  # who found the route has said it
             raise _Deaf
         execute(connection, load("leasehold.kernel", "listen_ready"))
         self._wake()  # whatever was announced while nobody listened
