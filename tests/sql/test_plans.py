@@ -13,7 +13,7 @@ import pytest
 from leasehold.db.session import Session
 from leasehold.db.statements import load
 from leasehold.db.target import Target
-from leasehold.kernel import groups
+from leasehold.kernel import groups, seats
 from leasehold.testing.stories import Kernel
 
 READY = 200_000
@@ -163,3 +163,30 @@ def compared(node):
 def test_steps_delayed_by_the_hundred_thousand_cost_a_promotion_nothing(crowded):
     explained(crowded.session, "select * from leasehold.promote(5000)")
     assert explained(crowded.session, "select * from leasehold.promote(5000)")[0] < 50
+
+
+def test_steps_behind_a_taken_lock_and_a_full_share_cost_the_others_nothing(crowded):
+    """Method: a small lane beside 200,000 ready steps; looking, and claiming a step, before and after they have
+    come to stand behind a lock that somebody has and behind a share that is used up."""
+    session = crowded.session
+    small = crowded.group("beside")
+    crowded.add(small, 20)
+    look = load("leasehold.kernel", "lanes_with_work"), [], [], ["work", "beside"]
+
+    def costs():
+        lane = next(lane.lane_id for lane in crowded.lanes("beside"))
+        explained(session, *look), claim_buffers(crowded, lane, 1)
+        return explained(session, *look)[0], claim_buffers(crowded, lane, 1)
+
+    free = costs()
+    session.fetch("select leasehold.lane_key(group_id, 'work', 'model:x') from leasehold.lane where kind = 'work'")
+    seats.take(session, crowded.holder("blocker", ttl_s=3600), "model:x")
+    seats.set_limit(session, "kind:work", 0)
+    assert [lane.full for lane in crowded.lanes("work", "beside")] == [True, False]
+    full = costs()
+    # What is more are the two resources and their seats, looked up by key.
+    assert full[0] < free[0] + 100, (free, full)
+    assert full[1] < free[1] + 30, (free, full)
+    both = [work_lane(crowded), next(lane.lane_id for lane in crowded.lanes("beside"))]
+    (lease,) = crowded.claim_lanes(both)
+    assert lease.lane_id == both[1]
