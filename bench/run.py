@@ -28,6 +28,7 @@ RUNS = (
     ("worker.py", "latency --steps 200"),
     ("worker.py", "alone --steps 200"),
     ("seats.py", ""),
+    ("herd.py", "--processes 12 --consumers 25"),
     ("claims.py", "--rows 20000"),
 )
 
