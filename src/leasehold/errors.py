@@ -124,6 +124,13 @@ class GroupEnded(LeaseholdError):
     remedy = "It was worked already. If it shall be worked once more, submit it under another key."
 
 
+class QueueFull(LeaseholdError):
+    """As many runs are open as their kind, source or group may have."""
+
+    code, http_status, retryable, exit_code = "queue_full", 429, True, 3
+    remedy = "Nothing was added; add them again when some have ended."
+
+
 # -- database and server ----------------------------------------------------------------------------------------------
 
 

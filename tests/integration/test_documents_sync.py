@@ -19,8 +19,8 @@ from leasehold.documents import applying, proof, recipe_steps, sync
 from leasehold.documents.kinds import WORKFLOW
 from leasehold.documents.recipes import Parameters
 from leasehold.documents.turns import turn
-from leasehold.errors import MassDelete, UsageError
-from leasehold.kernel import groups, holders
+from leasehold.errors import MassDelete, QueueFull, UsageError
+from leasehold.kernel import bounds, groups, holders
 from leasehold.options import ChunkOptions, SourceOptions
 from leasehold.testing.faults import FaultPlan
 from leasehold.testing.races import deadlocks, together
@@ -93,6 +93,26 @@ def test_a_stale_plan_applied_after_another_ingest_has_finished_starts_nothing(l
         assert (len(stale.plan.new), stale.started, stale.busy) == (5, 0, 0)
     assert library.one("select count(*) from leasehold.run") == 5
     assert library.ingest().outcome == "complete"
+
+
+def test_an_ingest_of_a_source_that_is_bounded_waits_for_room_and_loses_nothing(library: Library) -> None:
+    """Method: a scan that nobody works fills the bound; the next ingest works it off and only then starts its own."""
+    fill(library, 20)
+    with Session(Target(url=library.url)) as session:
+        first = planned(library, session)
+        bounds.bound(session, "source", first.source.name, 25)
+        sync.apply(session, first, workflow(session))
+        for number in range(20, 30):
+            library.write(f"{number:03}.txt", f"more {number}")
+        with pytest.raises(QueueFull):
+            sync.apply(session, planned(library, session), workflow(session))
+        assert library.one("select count(*) from leasehold.run") == 20
+        cut = planned(library, session)
+        sync.apply(session, cut, workflow(session), when_full=lambda: False)
+        assert not cut.applied
+    assert library.ingest().outcome == "complete"
+    assert library.one("select count(*) from leasehold.run_outcome where ended = 'succeeded'") == 30
+    library.prove()
 
 
 def test_two_groups_over_the_same_bytes_at_once_parse_once(

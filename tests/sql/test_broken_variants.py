@@ -14,6 +14,7 @@ from importlib.resources import files
 
 import pytest
 import test_adding
+import test_bounds
 import test_breakers
 import test_claim
 import test_claims
@@ -30,6 +31,7 @@ from psycopg import errors
 
 from leasehold.db.session import Session
 from leasehold.db.target import Target
+from leasehold.errors import QueueFull
 from leasehold.testing.clock import Clock
 from leasehold.testing.stories import Kernel
 
@@ -231,6 +233,17 @@ VARIANTS = {
         "run_put_off",
         test_runs.test_a_run_that_fails_while_it_is_put_off_keeps_nothing_waiting,
         (("perform leasehold.lock_runs(p_runs, null, null);", "null;"),),
+    ),
+    "two adds both take the last place": Variant(
+        "check_bounds",
+        test_bounds.test_two_adds_at_once_do_not_both_take_the_last_place,
+        (("order by b.what, b.name for update\n", "order by b.what, b.name\n"),),
+    ),
+    "what has ended is still open": Variant(
+        "open_runs",
+        test_bounds.test_what_is_full_refuses_more_and_takes_it_again_when_some_have_ended,
+        (("- g.cancelled - d.ended)", "- g.cancelled)"),),
+        QueueFull,
     ),
     "every failure is a strike": Variant(
         "breaker_count",
@@ -482,6 +495,7 @@ ARGUMENTS = {
     "test_a_key_whose_group_has_ended_does_not_swallow_a_new_request": {"how": "ended"},
     "test_a_probe_that_does_not_report_leaves_nothing_latched": {"lost": "released"},
     "test_what_says_nothing_about_the_kind_neither_counts_nor_breaks_the_row": {"ended": "failed"},
+    "test_what_is_full_refuses_more_and_takes_it_again_when_some_have_ended": {"what": "source"},
     "test_a_breaker_that_cannot_be_written_does_not_hide_how_a_step_ended": {"warnings": ["any"]},
 }
 

@@ -209,3 +209,17 @@ def test_a_run_is_shown_to_people(kernel, database, capsys):
     assert f"run {run_id} of group" in said
     assert 'item: {"n": 0}' in said
     assert "parse, attempt 1: error: flaky" in said
+
+
+def test_a_queue_is_bounded_on_the_command_line(kernel, call):
+    group = kernel.group("parse", source="mine")
+    kernel.add(group, 2)
+    for what, name in (("kind", "parse"), ("source", "mine"), ("group", str(group))):
+        assert call(what, "bound", name, "--runs", "10")[1]["runs_max"] == 10
+        (shown,) = call("status")[1]["bounds"]
+        assert (shown["what"], shown["name"], shown["runs_open"]) == (what, name, 2)
+        assert call(what, "bound", name)[0] == call(what, "bound", name, "--runs", "1", "--none")[0] == 2
+        assert call(what, "bound", name, "--runs", "0")[0] == 2
+        assert call(what, "bound", name, "--none")[1]["runs_max"] is None
+    assert call("status")[1]["bounds"] == []
+    assert call("kind", "bound", "prase", "--runs", "1")[0] == 1

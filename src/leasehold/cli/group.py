@@ -176,6 +176,18 @@ def resume(group_id: int, database: str | None, home: str | None, as_json: bool)
         return pausing.resume(session, "group", str(group_id), as_json=as_json)
 
 
+@group.command("bound")
+@GROUP
+@pausing.bound_options
+@common.common
+def bound(
+    group_id: int, runs_max: int | None, unbounded: bool, database: str | None, home: str | None, as_json: bool
+) -> int:
+    """Bound how many runs of a group may be open at once; who adds more is told to wait."""
+    with common.open_session(common.settings(database, home)) as session:
+        return pausing.bound(session, "group", str(group_id), runs_max, unbounded=unbounded, as_json=as_json)
+
+
 def _known(session: Any, group_id: int) -> Any:
     from leasehold.kernel import groups
 

@@ -65,6 +65,19 @@ def resume(name: str, database: str | None, home: str | None, as_json: bool) -> 
         return pausing.resume(session, "kind", name, as_json=as_json)
 
 
+@kind.command("bound")
+@click.argument("name", metavar="KIND")
+@pausing.bound_options
+@common.common
+def bound(
+    name: str, runs_max: int | None, unbounded: bool, database: str | None, home: str | None, as_json: bool
+) -> int:
+    """Bound how many runs whose workflow has this kind may be open at once; who adds more is told to wait."""
+    with common.open_session(common.settings(database, home)) as session:
+        _known(session, name)
+        return pausing.bound(session, "kind", name, runs_max, unbounded=unbounded, as_json=as_json)
+
+
 def breaker_line(breaker: dict[str, Any]) -> str:
     """What an open breaker says of itself."""
     of = f"kind {breaker['kind']}{f' at {key}' if (key := breaker['key']) else ''}"

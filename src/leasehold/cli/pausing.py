@@ -1,4 +1,4 @@
-"""What `kind`, `source` and `group` share: pausing until a time, resuming, and saying so."""
+"""What `kind`, `source` and `group` share: pausing until a time, resuming, bounding the queue, and saying so."""
 
 from __future__ import annotations
 
@@ -48,6 +48,26 @@ def resume(session: Any, what: str, name: str, *, as_json: bool) -> int:
     else:
         say(f"{what} {name} {'goes on' if resumed else 'was not paused'}")
     return 0
+
+
+def bound(session: Any, what: str, name: str, runs_max: int | None, *, unbounded: bool, as_json: bool) -> int:
+    from leasehold.kernel import bounds
+
+    if unbounded == (runs_max is not None):
+        raise UsageError("Say how many runs may be open at once.", remedy="Give --runs N or --none.")
+    bounds.bound(session, what, name, runs_max)
+    if as_json:
+        emit("complete", what=what, name=name, runs_max=runs_max)
+    else:
+        say(f"{what} {name} takes {'as many runs as come' if runs_max is None else f'at most {runs_max:,} open runs'}")
+    return 0
+
+
+def bound_options(function: F) -> F:
+    """--runs, --none."""
+    runs = click.option("--runs", "runs_max", type=int, metavar="N", help="At most so many runs open at once.")
+    none = click.option("--none", "unbounded", is_flag=True, help="As many as come.")
+    return runs(none(function))
 
 
 def paused(session: Any, what: str) -> dict[str, Any]:

@@ -60,6 +60,18 @@ def resume(name: str, database: str | None, home: str | None, as_json: bool) -> 
         return pausing.resume(session, "source", _named(session, name), as_json=as_json)
 
 
+@source.command("bound")
+@click.argument("name", metavar="SOURCE")
+@pausing.bound_options
+@common.common
+def bound(
+    name: str, runs_max: int | None, unbounded: bool, database: str | None, home: str | None, as_json: bool
+) -> int:
+    """Bound how many runs of a source may be open at once; an ingest then waits for room."""
+    with common.open_session(common.settings(database, home)) as session:
+        return pausing.bound(session, "source", _named(session, name), runs_max, unbounded=unbounded, as_json=as_json)
+
+
 def _named(session: Any, given: str) -> str:
     """The one source that *given* means: its name, or its folder."""
     from leasehold.documents import reports

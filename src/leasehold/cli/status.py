@@ -59,7 +59,7 @@ def collect(
 ) -> dict[str, Any]:
     from leasehold.documents import reports
     from leasehold.documents.sync import find_collection
-    from leasehold.kernel import breakers, checks, groups, holders, pauses
+    from leasehold.kernel import bounds, breakers, checks, groups, holders, pauses
     from leasehold.stores import pg
 
     if collection is not None:
@@ -74,6 +74,7 @@ def collect(
         "groups": [asdict(state) for one in groups.open_ids(session) if (state := groups.state(session, one))],
         "holders": [asdict(one) for one in holders.living(session)],
         "paused": [asdict(one) for one in pauses.current(session)],
+        "bounds": [asdict(one) for one in bounds.current(session)],
         "breakers": [asdict(one) for one in breakers.current(session)],
         "refused_late_writes": checks.refusals(session),
         "troubles": [one.as_dict() for one in reports.troubles(session, states=states, sources=ids, limit=10_000)]
@@ -122,6 +123,8 @@ def lines(found: dict[str, Any], states: list[str]) -> list[str]:
     for one in found["paused"]:
         why = f" ({one['why']})" if one["why"] else ""
         said.append(f"{one['what']} {one['name']} is paused {shown_end(one['until'])} by {one['by']}{why}")
+    said += [f"{one['what']} {one['name']}: {one['runs_open']:,} of at most {one['runs_max']:,} runs open"
+             for one in found["bounds"]]  # fmt: skip
     said += [breaker_line(one) for one in found["breakers"]]
     for one in found["holders"]:
         late = "; EXPIRED, about to be reaped" if one["expired"] else ""

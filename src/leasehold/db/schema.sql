@@ -39,6 +39,19 @@ CREATE TABLE leasehold.blocked (
     CONSTRAINT blocked_parents_left_check CHECK ((parents_left > 0))
 );
 
+-- Name: bound; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.bound (
+    what text NOT NULL,
+    name text NOT NULL,
+    runs_max bigint NOT NULL,
+    since timestamp with time zone NOT NULL,
+    by_whom text NOT NULL,
+    CONSTRAINT bound_name_check CHECK ((name <> ''::text)),
+    CONSTRAINT bound_runs_max_check CHECK ((runs_max > 0)),
+    CONSTRAINT bound_what_check CHECK ((what = ANY (ARRAY['kind'::text, 'source'::text, 'group'::text])))
+);
+
 -- Name: breaker; Type: TABLE; Schema: leasehold; Owner: -
 
 CREATE TABLE leasehold.breaker (
@@ -781,6 +794,11 @@ ALTER TABLE ONLY leasehold.artifact
 
 ALTER TABLE ONLY leasehold.blocked
     ADD CONSTRAINT blocked_pkey PRIMARY KEY (step_id);
+
+-- Name: bound bound_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.bound
+    ADD CONSTRAINT bound_pkey PRIMARY KEY (what, name);
 
 -- Name: breaker breaker_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
 

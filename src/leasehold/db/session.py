@@ -45,6 +45,7 @@ from leasehold.errors import (
     LeaseholdError,
     NotFound,
     PermissionDenied,
+    QueueFull,
     Refused,
     UsageError,
 )
@@ -330,6 +331,8 @@ BY_STATE: dict[str, type[LeaseholdError]] = {
     "LS004": NotFound,
     "LS005": Refused,
     "LS006": GroupEnded,
+    "LS007": QueueFull,
+    "LS008": UsageError,
     "LS010": UsageError,
     "LC010": UsageError,
 }

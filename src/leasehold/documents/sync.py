@@ -21,7 +21,7 @@ from leasehold.documents import applying
 from leasehold.documents.recipes import Parameters, pipelines
 from leasehold.documents.rows import PACKAGE
 from leasehold.documents.skips import CHANGED
-from leasehold.errors import NotFound
+from leasehold.errors import NotFound, QueueFull
 from leasehold.kernel import groups
 from leasehold.options import SourceOptions
 from leasehold.sources.folder import VANISHED, ScanCounts, scan
@@ -211,18 +211,21 @@ def apply(
     *,
     allow_mass_delete: bool = False,
     stopping: Callable[[], bool] | None = None,
+    when_full: Callable[[], bool] | None = None,
     weight: int = 1,
     priority: int = 0,
 ) -> int | None:
     """Apply a plan in pages; the group of the runs it started, None when nothing has to run.
 
-    *weight* and *priority* are the group's turns among others (`kernel.groups.open_group`).
+    *when_full* is asked when a bound lets no more runs in: True to try again, False to be cut short there; without it
+    that is raised. *weight* and *priority* are the group's turns among others (`kernel.groups.open_group`).
 
     Cut short by *stopping* it leaves its group unsealed and its bookmark unset (`planned.applied` is False); the next
     sync takes the remainder.
 
     Raises:
         MassDelete: most of the source would be deleted; nothing was applied or written.
+        QueueFull: a bound lets no more runs in, and there is no *when_full*.
     """
     check(planned, allow_mass_delete=allow_mass_delete)
     source, decided = planned.source, planned.plan
@@ -237,9 +240,8 @@ def apply(
         for entries in applying.pages(to_run):
             if stopping is not None and stopping():
                 return group_id
-            started = session.run(
-                lambda connection, entries=entries: applying.start(connection, source, group_id, entries)  # type: ignore[misc]
-            )
+            if (started := _start(session, source, group_id, entries, when_full)) is None:
+                return group_id
             planned.started += started.runs
             planned.busy += started.busy
             groups.wake(session)
@@ -251,6 +253,20 @@ def apply(
     session.fetch(load(PACKAGE, "sync_applied"), (len(decided.changed), decided.unchanged, sync_id))
     planned.applied = True
     return group_id
+
+
+def _start(
+    session: Session, source: Source, group_id: int, entries: Sequence[Entry], when_full: Callable[[], bool] | None
+) -> applying.Started | None:
+    """Start runs for a page of entries, as soon as they fit; None when it is not to be waited for."""
+    while True:
+        try:
+            return session.run(lambda connection: applying.start(connection, source, group_id, entries))
+        except QueueFull:
+            if when_full is None:
+                raise
+            if not when_full():
+                return None
 
 
 def _begin(connection: Connection, planned: Planned) -> int:

@@ -43,6 +43,8 @@ log = logging.getLogger("leasehold.worker")
 PACKAGE = "leasehold.documents"
 LOOK_EVERY_S = 0.25
 TURN_EVERY_S = 0.1
+FULL_EVERY_S = 0.2
+"""Between two tries to start runs that a bound does not let in yet."""
 PASSES_MAX = 3
 """Looks at the folders. What still changes while it is read by then is left to the next ingest, which says so."""
 
@@ -257,6 +259,7 @@ class Ingest:
             self._groups.add,
             allow_mass_delete=self.config.allow_mass_delete,
             stopping=self._stopping,
+            when_full=lambda: not self._cut_short(FULL_EVERY_S),
             weight=self.config.weight,
             priority=self.config.priority,
         )

@@ -6,7 +6,7 @@
 -- Cost     per run one row each in run and payload, per step one in step and one in ready or blocked. One run: 0.4 ms
 --          and a commit; plans are generic, since planning the inserts anew would double that.
 -- Blocks   adding, sealing, folding and retrying of the same group until the transaction ends; other groups never.
--- Fencing  none needed. Adding to a group that was complete opens its next round.
+-- Fencing  as check_bounds, before anything is written. Adding to a group that was complete opens its next round.
 create or replace function leasehold.group_add(p_group_id bigint, p_items jsonb[], p_page text)
 returns bigint
 language plpgsql set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
@@ -30,6 +30,7 @@ begin
     if v_n = 0 then
         return null;
     end if;
+    perform leasehold.check_bounds(p_group_id, v_group.source, v_n);
     v_first := leasehold.draw_runs(v_n);
     perform leasehold.ensure_partitions(v_first + v_n);
     insert into leasehold.run (run_id, group_id) select v_first + i, p_group_id from generate_series(0, v_n - 1) i;

@@ -1,0 +1,1 @@
+select leasehold.bound_set(%s, %s, %s, %s)
