@@ -45,6 +45,11 @@ def empty(empty_database):
         yield session
 
 
+def test_migrations_are_numbered_without_a_gap_or_a_double():
+    """Two of one number would be taken for one: who lands second takes the next."""
+    assert [migration.number for migration in known()] == list(range(1, len(known()) + 1))
+
+
 def test_ten_processes_that_migrate_an_empty_database_at_once_apply_everything_once(empty_database, empty):
     commands = [sys.executable, "-c", MIGRATE, empty_database]
     processes = [
