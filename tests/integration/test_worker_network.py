@@ -14,8 +14,11 @@ import pytest
 from known_work import Work, embedded_worker
 from worker_help import SHORT, eventually, eventually_async
 
+from leasehold import Worker
 from leasehold.chaos import workload
+from leasehold.db.line import Line
 from leasehold.db.target import Target
+from leasehold.options import LeaseOptions
 from leasehold.testing import Proxy
 from leasehold.worker import beats, keeper, worker
 from leasehold.worker.keeper import Keeper, KeeperConfig
@@ -109,3 +112,37 @@ def test_without_any_notification_and_over_a_slow_network_everything_is_done(wor
             await eventually_async(lambda: work.done)
 
     asyncio.run(story())
+
+
+def test_after_an_outage_nobody_alive_is_reaped_not_even_by_a_process_that_has_just_started(work, proxy, database):
+    """Two workers are cut off for longer than their TTL; the first to look when that ends is one without a past."""
+
+    async def story() -> None:
+        async with embedded_worker(proxy.url) as first, embedded_worker(proxy.url) as second:
+            work.submit()
+            await eventually_async(lambda: work.some(5))
+            proxy.refuse()
+            await eventually_async(lambda: all(expired(worker) for worker in (first, second)))
+            with Line(Target(url=database)) as line:
+                newcomer = beats.Duties(line, SHORT)
+                newcomer.tick([])
+            proxy.heal()
+            await eventually_async(lambda: work.done)
+
+    def expired(worker: Worker) -> bool:
+        query = "select from leasehold.holder where holder_id = %s and expires_at < leasehold.now()"
+        return bool(work.session.fetch(query, (worker.holder_id,)))
+
+    asyncio.run(story())
+    assert work.session.fetch("select count(*) from leasehold.holder where end_reason = 'reaped'") == [(0,)]
+    charged = "select count(*) from leasehold.outcome where ended = 'error' and reason = 'holder died'"
+    assert work.session.fetch(charged) == [(0,)]
+
+
+def test_a_process_that_has_just_started_reaps_at_once_who_has_been_silent_for_two_ttls(kernel, clock, session):
+    kernel.holder("long gone", ttl_s=30)
+    kernel.add_runs(1)
+    assert kernel.claim("work", by="long gone")
+    clock.advance(61)
+    beats.Duties(session, LeaseOptions()).tick([])
+    assert kernel.heartbeat("long gone") == {}

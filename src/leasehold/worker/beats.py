@@ -9,7 +9,8 @@ deadline, sweep cancelled groups. Each may run in many processes at once; the SQ
 
 Who may reap: a process that has heard from the database without a gap for the last TTL. After an outage every holder
 looks expired, and the first one back would reap everybody; a gap of half a TTL is the shortest that can make a living
-holder look so, since heartbeats come at least twice in a TTL. A process that has just started has had no gap.
+holder look so, since heartbeats come at least twice in a TTL. A process that has just started cannot know: for its
+first TTL it reaps only while every holder that looks expired has been so for another TTL, as when all were killed.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ class Duties:
         self._lease = lease
         self._fold_at = self._reap_at = 0.0
         self._reap_every_s = min(1.0, lease.ttl_s / 4)
+        self._began_s = time.monotonic()
         self._answered_s: float | None = None
         self._gap_s = float("-inf")
         self._reconnects = 0
@@ -75,11 +77,21 @@ class Duties:
         self._answered_s = now
 
     def _reap(self, callers: list[int]) -> int:
-        reaped = holders.reap(self._line, callers=callers)
+        reaped = [] if self._too_new_to_tell(callers) else holders.reap(self._line, callers=callers)
         for ended in reaped:
             log.warning("holder %s (%s) stopped its heartbeat; %d steps given back", ended.holder_id, ended.name,
                         len(ended.returned))  # fmt: skip
         return sum(len(ended.returned) + 1 for ended in reaped) + len(holders.expire_leases(self._line))
+
+    def _too_new_to_tell(self, callers: list[int]) -> bool:
+        """Whether somebody went silent shortly before this process came, perhaps by an outage that ends right now."""
+        ttl_s = self._lease.ttl_s
+        if time.monotonic() - self._began_s >= ttl_s:
+            return False
+        return any(
+            one.expired and one.heard_s < 2 * ttl_s and one.holder_id not in callers
+            for one in holders.living(self._line)
+        )
 
 
 class Beats:
