@@ -83,6 +83,12 @@ def test_locks_are_listed_with_who_has_them_and_who_waits(kernel, call, tell):
     assert "1. in line: worker report (pid" in said
 
 
+def test_status_says_who_holds_a_lock(kernel, call, tell, clock):
+    take(kernel, "vacuum")
+    assert call("status")[1]["holders"][0]["seats"] == [LOCK]
+    assert f"worker vacuum (pid {os.getpid()}): holds {LOCK}, heard 0 s ago" in tell("status")[1]
+
+
 def test_a_living_holders_lock_is_broken_only_by_force_and_both_is_told(kernel, call, tell, clock):
     seat = take(kernel, "vacuum")
     code, said = call("lock", "break", LOCK)

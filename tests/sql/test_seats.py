@@ -249,6 +249,22 @@ def test_what_is_in_use_is_not_removed(kernel):
         seats.remove_limit(kernel.session, "model:x")
 
 
+def test_a_lane_that_is_put_behind_a_limit_while_that_is_removed_gets_it_anew_and_nobody_deadlocks(database, kernel):
+    group = kernel.group()
+    take(kernel, key="model:x"), kernel.leave("cli")
+    with Race(database) as race:
+        race.begin("operator")
+        race.do("operator", lambda connection: seats.remove_limit(kernel.within(connection).session, "model:x"))
+        race.start(
+            "submitter",
+            lambda connection: connection.execute("select leasehold.lane_key(%s, 'work', 'model:x')", (group,)),
+        ).waits()
+        race.commit("operator")
+        race.result("submitter")
+    assert usage(kernel, "model:x") == (0, 1)
+    assert deadlocks(database) == 0
+
+
 def test_resizing_waits_for_a_claim_that_is_at_a_seat(database, kernel):
     """Aim: no free seat is deleted from under a claim, and none above the limit is left behind free."""
     kernel.add_runs(4)

@@ -130,7 +130,7 @@ def lines(found: dict[str, Any], states: list[str]) -> list[str]:
         late = "; EXPIRED, about to be reaped" if one["expired"] else ""
         if one["silent"]:
             late += f"; SILENT for {one['silent_s']:.0f} s while work waits: {one['silent']}"
-        said.append(f"{one['kind']} {one['name']} (pid {one['pid']}): holds {counted(one['steps'], 'step')}, "
+        said.append(f"{one['kind']} {one['name']} (pid {one['pid']}): holds {holdings(one)}, "
                     f"heard {one['heard_s']:.0f} s ago{late}")  # fmt: skip
     if found["groups"] and not [one for one in found["holders"] if one["kind"] == "worker"]:
         said.append("work is queued and no worker runs: leasehold worker, or run the ingest again")
@@ -147,3 +147,9 @@ def lines(found: dict[str, Any], states: list[str]) -> list[str]:
     if failures and "failed" not in states:
         said.append(f"{counted(failures, 'file')} failed: leasehold status --failed")
     return said
+
+
+def holdings(holder: dict[str, Any]) -> str:
+    """What a process holds: steps, locks, or nothing."""
+    steps = [counted(holder["steps"], "step")] if holder["steps"] or not holder["seats"] else []
+    return " and ".join([*steps, *holder["seats"]])

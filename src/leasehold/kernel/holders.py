@@ -102,6 +102,8 @@ class Living:
     silent: str | None = None
     """Why it claims nothing while work waits, in its own words; None: it does its work, or nothing waits."""
     silent_s: float | None = None
+    seats: Sequence[str] = ()
+    """The keys of the resources at which it has a seat without a step."""
 
 
 def living(session: Session) -> list[Living]:
