@@ -19,6 +19,7 @@ __all__ = [
     "Snooze",
     "StepError",
     "StepLease",
+    "Target",
     "Worker",
     "WorkerConfig",
     "__version__",
@@ -35,12 +36,14 @@ _HOMES = {
     "Snooze": "leasehold.types",
     "StepError": "leasehold.types",
     "StepLease": "leasehold.types",
+    "Target": "leasehold.db.target",
     "Worker": "leasehold.worker.worker",
     "WorkerConfig": "leasehold.worker.worker",
     "hold": "leasehold.kernel.holding",
 }
 
 if TYPE_CHECKING:
+    from leasehold.db.target import Target
     from leasehold.errors import LeaseholdError
     from leasehold.kernel.holding import hold
     from leasehold.types import Done, ErrorClass, Skip, Snooze, StepError, StepLease
