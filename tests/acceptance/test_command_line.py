@@ -183,3 +183,19 @@ def test_names_and_bytes_of_every_kind_are_answered_without_a_traceback(cli, tmp
     assert cli.run("proof").code == 0
     assert cli.run("search", "Umlauten").code == 0
     assert cli.run("status", "--skipped").code == 0
+
+
+def test_a_paused_source_is_waited_for_and_named_and_its_ingest_goes_on_when_it_is_resumed(cli, tmp_path):
+    """Priorities, weights and the pause of a source by its folder, through the processes that people start."""
+    folder = write_notes(tmp_path / "notes", 6)
+    assert cli.run("ingest", str(folder), "--priority", "3", "--weight", "2").code == 0
+    write_notes(folder, 8, seed=2)
+    assert cli.run("source", "pause", str(folder), "--why", "moving house").code == 0
+
+    waited = cli.run("ingest", str(folder), "--timeout", "3s")
+
+    assert waited.code == 3
+    assert "is paused until it is resumed" in waited.err
+    assert "moving house" in cli.run("status").out
+    assert cli.run("source", "resume", str(folder)).code == 0
+    assert cli.run("ingest", str(folder)).code == 0

@@ -244,6 +244,29 @@ def test_a_probe_that_kills_its_process_is_a_strike(kernel, clock):
     assert [one.strikes for one in opened(kernel)] == [2]
 
 
+def test_a_probe_of_steps_that_must_be_leased_alone_is_for_a_holder_that_holds_nothing(kernel, clock):
+    """A provider that hung: all that waits is under suspicion. A busy holder is told, an idle one gets it alone."""
+    work(kernel, AFTER)
+    work(kernel, steps=[WorkflowStep("other")])
+    for i in range(AFTER):
+        kernel.claim("call", by=f"H{i}", deadline_s=1)
+    clock.advance(2)
+    kernel.expire_leases()
+    kernel.promote()
+    assert all(
+        kernel.alone(step) for (step,) in kernel.session.fetch("select step_id from leasehold.ready where alone")
+    )
+    clock.advance(5)
+    (lane,) = [lane for lane in kernel.lanes("call") if lane.probe]
+    kernel.claim("other", by="busy")
+    assert kernel.probe_lane(lane.lane_id, "busy") is None
+    probe = kernel.probe("call", by="idle")
+    assert probe.alone
+    kernel.succeed(probe)
+    assert opened(kernel) == []
+    kernel.check()
+
+
 def test_of_many_workers_that_want_the_probe_one_gets_it(database, kernel, clock):
     broken(kernel, clock)
     clock.advance(6)

@@ -13,7 +13,7 @@ import pytest
 from leasehold.db.session import Session
 from leasehold.db.statements import load
 from leasehold.db.target import Target
-from leasehold.kernel import groups, seats
+from leasehold.kernel import groups, pauses, seats
 from leasehold.testing.stories import Kernel
 
 READY = 200_000
@@ -163,6 +163,36 @@ def compared(node):
 def test_steps_delayed_by_the_hundred_thousand_cost_a_promotion_nothing(crowded):
     explained(crowded.session, "select * from leasehold.promote(5000)")
     assert explained(crowded.session, "select * from leasehold.promote(5000)")[0] < 50
+
+
+@pytest.mark.parametrize("how", ["its group is paused", "its kind is paused", "its breaker is open"])
+def test_steps_that_are_held_back_cost_the_others_nothing(crowded, how):
+    """Method: a small lane beside 200,000 ready steps; looking and claiming a step, before and after those are held."""
+    session = crowded.session
+    crowded.add(crowded.group("free"), 20)
+    look = load("leasehold.kernel", "lanes_with_work"), [], [], ["work", "free"]
+
+    def costs():
+        lane = next(lane.lane_id for lane in crowded.lanes("free"))
+        explained(session, *look), claim_buffers(crowded, lane, 1)
+        return explained(session, *look)[0], claim_buffers(crowded, lane, 1)
+
+    free = costs()
+    group = str(session.fetch("select group_id from leasehold.lane where kind = 'work'")[0][0])
+    if "breaker" in how:
+        session.fetch(
+            "insert into leasehold.breaker (kind, key, fingerprint, streak, reason, detail, strikes, opened_at, "
+            "open_until) values ('work', '', 'x', 3, 'down', '', 1, leasehold.now(), leasehold.now() + interval '1 h')"
+        )
+    else:
+        pauses.pause(session, "group" if "group" in how else "kind", group if "group" in how else "work")
+    assert {lane.kind for lane in crowded.lanes("work", "free")} == {"free"}
+    held = costs()
+    for what, name in (("group", group), ("kind", "work")):
+        pauses.resume(session, what, name)
+    assert {lane.kind for lane in crowded.lanes("work", "free")} == {"work", "free"}
+    assert held[0] < free[0] + 20, (free, held)
+    assert held[1] < free[1] + 10, (free, held)
 
 
 def test_steps_behind_a_taken_lock_and_a_full_share_cost_the_others_nothing(crowded):

@@ -15,6 +15,7 @@ import click
 from leasehold.cli import common
 from leasehold.cli.common import by_reason, counted, emit, note, parse_time, say
 from leasehold.cli.config import Settings
+from leasehold.cli.pausing import shown_end
 from leasehold.errors import UsageError
 
 EXIT = {"complete": 0, "failed": 1, "partial": 3, "interrupted": 130}
@@ -98,6 +99,7 @@ def run_ingest(
 
     check_paths(paths)
     session = common.open_session(chosen, write=True)
+    warn_of_pauses(session, chosen.ingest.collection, paths)
     running: list[Ingest] = []
     told: set[tuple[str, str]] = set()
 
@@ -158,6 +160,19 @@ def check_paths(paths: list[Path]) -> None:
     for path in paths:
         if not path.exists():
             raise UsageError(f"There is nothing at {path}.", remedy="Check the spelling, and that its disk is mounted.")
+
+
+def warn_of_pauses(session: Any, collection: str, paths: list[Path]) -> None:
+    """An ingest waits for what somebody holds back; it says so before it does."""
+    from leasehold.documents.kinds import WORKFLOW
+    from leasehold.kernel import pauses
+    from leasehold.sources.paths import canonical_root, source_uri
+
+    mine = {"kind": set(WORKFLOW), "source": {f"{collection}:{source_uri(canonical_root(path))}" for path in paths}}
+    for one in pauses.current(session):
+        if one.name in mine.get(one.what, ()):
+            note(f"{one.what} {one.name} is paused {shown_end(one.until)} by {one.by}, and is waited for: "
+                 f"leasehold {one.what} resume {shlex.quote(one.name)}")  # fmt: skip
 
 
 def stop_on_signals(job: Any) -> None:
