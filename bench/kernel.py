@@ -28,7 +28,7 @@ def drain(target: Target, kinds: list[str], page: int, totals: list[int]) -> Non
         hints: dict[int, int] = {}
         claim_no = 0
         while True:
-            found = steps.lanes(session, kinds)
+            found = steps.lanes(session, kinds, hints) or steps.lanes(session, kinds)
             if not found:
                 return
             for lane in sorted(found, key=lambda lane: -lane.stage):

@@ -98,10 +98,12 @@ def test_a_look_does_not_walk_over_what_was_claimed_and_an_old_snapshot_keeps(cr
         positions = {"from the start": 0, "behind": lease.last_position}
         touched = {}
         for name, at in positions.items():
-            explained(crowded.session, look, [lane], [at], ["work"])
-            touched[name] = explained(crowded.session, look, [lane], [at], ["work"])[0]
+            for _ in range(7):  # five plans for the values at hand, then perhaps one for all
+                touched[name], plan = explained(crowded.session, look, [lane], [at], ["work"])
+            read = [node for node in walk(plan[0]["Plan"]) if node.get("Relation Name") == "ready"]
+            assert {node["Node Type"] for node in read} <= {"Index Scan", "Index Only Scan"}, read
         other.connection.execute("rollback")
-    assert touched["behind"] < 100, touched
+    assert touched["behind"] < 60, touched
     assert touched["from the start"] > touched["behind"] + 80, touched
 
 

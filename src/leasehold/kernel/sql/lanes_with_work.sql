@@ -1,7 +1,8 @@
--- Behind the given positions, of the lanes that have one: what is long gone from a lane is not walked over, which an old
--- snapshot keeps in its index. Lanes of the given kinds, of groups that are open, that have something ready and are not paused. The last columns:
+-- Lanes of the given kinds, of groups that are open, that have something ready and are not paused. The last columns:
 -- only for a probe, for the breaker of its kind is open and no probe is out; full: a resource that the lane stands
 -- behind has no seat for it, or is paused.
+-- Of a lane with a position, behind that: an old snapshot keeps in the index what is long gone from the lane. Order and
+-- limit keep the planner to that index; for a plain exists it has read the whole table, and hashed it.
 with paused as materialized (select p.what, p.name from leasehold.pause p where p.until > leasehold.now())
 select l.lane_id, l.kind, l.group_id, l.stage, l.weight, l.priority, g.source, b.kind is not null,
        exists (select from leasehold.resource r
@@ -15,7 +16,9 @@ select l.lane_id, l.kind, l.group_id, l.stage, l.weight, l.priority, g.source, b
                     where (p.what, p.name) in (('kind', l.kind), ('source', g.source), ('group', l.group_id::text)))
    and (b.kind is null or (b.open_until <= leasehold.now()
                            and not exists (select from leasehold.lease e where e.token = b.probe_token)))
-   and (exists (select from leasehold.ready r where r.lane_id = l.lane_id and r.alone)
-        or exists (select from leasehold.ready r
-                    where r.lane_id = l.lane_id and not r.alone and r.position > coalesce(h.position, 0)))
+   and ((select r.position from leasehold.ready r
+          where r.lane_id = l.lane_id and not r.alone and r.position > coalesce(h.position, 0)
+          order by r.position limit 1) is not null
+        or (select r.position from leasehold.ready r
+             where r.lane_id = l.lane_id and r.alone order by r.position limit 1) is not null)
  order by l.lane_id
