@@ -7,6 +7,7 @@ import pytest
 from leasehold.errors import NotFound, UsageError
 from leasehold.kernel import holders, runs, why
 from leasehold.kernel.groups import WorkflowStep
+from leasehold.kernel.steps import End, Room, Terms, finish_and_lease
 from leasehold.testing.races import Race, together
 from leasehold.testing.stories import drain
 
@@ -103,6 +104,24 @@ def test_a_cancel_waits_for_a_finish_that_is_under_way_and_ends_what_it_released
         race.commit("A")
         assert race.result("B") == 1
     assert kernel.states(run) == ["succeeded", "cancelled"]
+    kernel.check()
+
+
+def test_a_cancel_finds_the_successor_that_a_finish_under_way_has_leased_to_itself(database, kernel):
+    """The first look cannot see that lease yet; it is repeated until it finds nothing more."""
+    (run,) = kernel.add_runs(1, "work", "next")
+    lease = kernel.claim()
+    room = Room(kernel.holder("A"), 1, (1,), {"next": Terms(0, 1, 60.0, False)})
+    ends = [End(lease.token, run * 1024, "succeeded")]
+    with Race(database) as race:
+        race.begin("A")
+        done = race.do("A", lambda c: finish_and_lease(c, ends, room))
+        race.start("B", lambda c: kernel.within(c).cancel_runs(run)).waits()
+        race.commit("A")
+        assert race.result("B") == 1
+    assert kernel.states(run) == ["succeeded", "cancelled"]
+    assert kernel.counted("lease") == 0
+    assert kernel.succeed(done.successors[0].lease) == ["lost"]
     kernel.check()
 
 
