@@ -170,7 +170,7 @@ def settings() -> str:
             "`database.direct_url`",
             "`LEASEHOLD_DATABASE_DIRECT_URL`",
             "derived for known poolers",
-            "The same database past its pooler: claims, heartbeats, LISTEN, migrations and bulk writes go there.",
+            "The same database past its pooler: claims, heartbeats, LISTEN, migrations and index builds go there.",
         ),
         cell_row(
             "`database.disable_direct`",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 
 import click
@@ -10,6 +11,16 @@ from leasehold.cli import common
 from leasehold.cli.common import emit, say
 from leasehold.cli.config import SECTIONS
 from leasehold.db.target import redact
+
+PLAIN = {"host", "hostaddr", "port", "dbname", "user", "sslmode", "options", "application_name", "connect_timeout",
+         "target_session_attrs", "channel_binding", "sslrootcert"}  # fmt: skip
+WORD = re.compile(r"\b(\w+)(\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&]+)")
+
+
+def address(given: str | None) -> str:
+    """A database address without its password, and without the value of any word that libpq does not know: a password
+    under a misspelt name."""
+    return WORD.sub(lambda one: one[0] if one[1] in PLAIN else f"{one[1]}{one[2]}***", redact(given or ""))
 
 
 @click.group()
@@ -24,8 +35,8 @@ def show(database: str | None, home: str | None, as_json: bool) -> int:
     chosen = common.settings(database, home)
     rows = [
         ("home", str(chosen.home), chosen.origins.get("home", "default")),
-        ("database.url", redact(chosen.database_url or ""), chosen.origins.get("database.url", "default")),
-        ("database.direct_url", redact(chosen.direct_url or ""), chosen.origins.get("database.direct_url", "default")),
+        ("database.url", address(chosen.database_url), chosen.origins.get("database.url", "default")),
+        ("database.direct_url", address(chosen.direct_url), chosen.origins.get("database.direct_url", "default")),
         ("database.disable_direct", chosen.disable_direct, chosen.origins.get("database.disable_direct", "default")),
     ]
     for name in SECTIONS:

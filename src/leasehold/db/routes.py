@@ -1,7 +1,7 @@
 """Routes: the two ways to the database, which one is in use for what, and why.
 
 *pooled* is the address that was given: short transactions, no session state. *direct* leads to the server itself, or to
-a pooler that gives each client a server session of its own: claims, heartbeats, LISTEN, migrations, bulk COPY, and
+a pooler that gives each client a server session of its own: claims, heartbeats, LISTEN, migrations, index builds, and
 transactions that stand open for long. Without a pooler both are one server, and nothing differs.
 
 The direct route is `database.direct_url`, else what can be derived from a known pooler's address (`deriving`), else the

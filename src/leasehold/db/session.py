@@ -95,7 +95,7 @@ class Session:
     """One connection on one route. Not for several threads at once; a lock makes a mistake wait, not break.
 
     Args:
-        route: "direct" for claims, heartbeats, migrations, bulk COPY and transactions that stand open for long.
+        route: "direct" for claims, heartbeats, migrations, index builds and transactions that stand open for long.
         application_name: shown in pg_stat_activity; names the process and its duty.
         patience_s: how long connection failures are tried again before DatabaseUnavailable is raised.
     """
