@@ -15,6 +15,7 @@ from leasehold.kernel.steps import Lease
 from leasehold.types import Done, ErrorClass, Skip, Snooze, StepError, StepLease
 from leasehold.worker.board import BETWEEN, WHOLE_PAGE, Board, slots_for
 from leasehold.worker.children import Child
+from leasehold.worker.claiming import HINT_AGE_S, RESCAN_EVERY_S, Place
 from leasehold.worker.held import Ledger
 from leasehold.worker.kinds import Kind
 from leasehold.worker.pools import Pools
@@ -233,3 +234,19 @@ def test_threads_run_as_many_at_once_as_their_size():
         future.result(5)
     assert time.monotonic() - began < 5
     threads.shutdown()
+
+
+# -- hints ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_hint_is_of_age_and_every_lane_is_scanned_from_its_start_again_and_again():
+    """A step that was committed late stands behind the hint of whoever went past its position; nobody would ever see it
+    were the hint as new as the last claim, or the lane never scanned again."""
+    place, now = Place(), 1000.0
+    assert place.hint(now) == 0, "nothing is known yet"
+    place.positions.extend([(now, 7), (now + 0.5, 9)])
+    assert place.hint(now + HINT_AGE_S * 0.9) == 0, "no position is old enough"
+    assert place.hint(now + HINT_AGE_S + 0.1) == 7
+    assert place.hint(now + HINT_AGE_S + 0.6) == 9
+    assert place.hint(now + RESCAN_EVERY_S) == 0, "from the start"
+    assert place.hint(now + RESCAN_EVERY_S + 0.1) == 9
