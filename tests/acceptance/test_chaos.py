@@ -18,6 +18,7 @@ import pytest
 from conftest import Cli, until, write_notes
 from leasehold.chaos.lab import Lab
 from leasehold.chaos.options import ATTACKS_BY_DEFAULT, OFF_BY_DEFAULT, ChaosOptions
+from leasehold.db import embedded
 from leasehold.errors import UsageError
 
 pytestmark = pytest.mark.one_server
@@ -159,12 +160,41 @@ def test_an_interrupted_lab_cleans_up_and_says_130(lab_cli):
     assert answer.json["checks"] == []
 
 
+@pytest.mark.parametrize("corpus", [False, True])
+def test_nothing_works_on_when_the_lab_itself_is_killed(tmp_path, corpus):
+    """Its server then stops by itself, when it has had no user for a minute; its workers end at once."""
+    place = Path(tempfile.mkdtemp(prefix="leasehold-place-"))
+    place.chmod(0o755)
+    lab = Cli(None, {"TMPDIR": str(place)})
+    folder = write_notes(tmp_path / "notes", 50)
+    process = lab.start("chaos", "--for", "60s", *(["--corpus", folder] if corpus else []), "--kill-every", "0")
+    assert process.stderr is not None
+    try:
+        until(lambda: "steps leased" in process.stderr.readline(), "work is under way")
+        working = until(lambda: children(process.pid), "hosts work")
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in working), "the hosts have ended")
+    finally:
+        lab.stop_all()
+        for made in place.iterdir():
+            embedded.stop(made / "home")
+        shutil.rmtree(place)
+
+
+def children(pid: int) -> list[int]:
+    table = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    rows = [line.split(None, 2) for line in table.splitlines()]
+    return [int(child) for child, parent, args in rows if int(parent) == pid and "leasehold" in args]
+
+
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
         ({"runs": 0}, "runs is 0"),
         ({"drop_replies": 2.0}, "drop_replies is 2"),
         ({"extra_faults": ("kill=1",)}, "kill_after"),
+        ({"extra_faults": ("kill_after",)}, "has no chance"),
         ({"corpus": Path("x"), "runs": 5}, "--runs or --corpus"),
         ({"database": "postgresql:///x", "db_restart_every_s": 1.0}, "own server"),
     ],

@@ -152,4 +152,5 @@ def worker_host(name: str, url: str, ttl_s: float, faults: str, log: Path) -> Ho
 
 def command_host(name: str, arguments: Sequence[str], url: str, ttl_s: float, faults: str, log: Path) -> Host:
     """A `leasehold` command."""
-    return Host(name, [sys.executable, "-m", "leasehold", *arguments], environment(url, ttl_s, faults), log, None)
+    command = [sys.executable, "-m", "leasehold.chaos.tether", str(os.getpid()), *arguments]
+    return Host(name, command, environment(url, ttl_s, faults), log, None)

@@ -126,7 +126,10 @@ class FaultPlan:
 
 def parse(text: str) -> FaultPlan:
     """A plan from `seed=7;drop_replies=0.05;40001=0.02;limit=100`."""
-    pairs = dict(part.strip().rsplit("=", 1) for part in text.split(";") if part.strip())
+    parts = [part.strip() for part in text.split(";") if part.strip()]
+    if lonely := [part for part in parts if "=" not in part]:
+        raise ValueError(f"{lonely[0]!r} has no chance; expected KIND=P")
+    pairs = dict(part.rsplit("=", 1) for part in parts)
     seed, limit = int(pairs.pop("seed", "0")), int(pairs.pop("limit", str(10**9)))
     return FaultPlan(seed, {kind: float(chance) for kind, chance in pairs.items()}, limit=limit)
 
