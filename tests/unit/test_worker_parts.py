@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leasehold.kernel.holders import Kept
 from leasehold.kernel.steps import Lease
 from leasehold.types import Done, ErrorClass, Skip, Snooze, StepError, StepLease
 from leasehold.worker.board import BETWEEN, WHOLE_PAGE, Board, slots_for
@@ -63,10 +64,10 @@ def test_settling_what_is_not_held_is_a_bug_that_is_said_at_once():
 def test_a_heartbeat_takes_away_only_what_was_leased_before_it_was_sent():
     held = ledger()
     old, young = held.take(lease(7), KIND, 1.0), held.take(lease(8), KIND, 3.0)
-    assert held.compare(2.0, frozenset())
+    assert held.compare(2.0, Kept(frozenset()))
     assert old.lost
     assert not young.lost
-    assert not held.compare(2.0, frozenset())
+    assert not held.compare(2.0, Kept(frozenset()))
     assert held.busy
     assert held.compare(4.0, None)
     assert not held.busy
