@@ -159,6 +159,11 @@ VARIANTS = {
           "order by h.holder_id limit p_limit);\n    perform from leasehold.holder h where h.holder_id = any (v_holders) for update;"),
          ("and h.ended_at is null and h.expires_at < v_now);", ");")),
     ),
+    "who waits for a seat reaps whoever has it": Variant(
+        "reap_holders",
+        test_holders.test_who_waits_for_a_holders_seat_reaps_that_holder_and_nobody_else,
+        (("and h.ended_at is null and h.expires_at < v_now", "and h.ended_at is null"),),
+    ),
     "a reaper reaps itself": Variant(
         "reap",
         test_holders.test_a_reaper_never_reaps_itself_however_old_its_heartbeat,

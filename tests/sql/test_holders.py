@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from leasehold.errors import HolderGone
+from leasehold.kernel import holders
 from leasehold.testing.faults import FaultPlan
 from leasehold.testing.races import Race, together
 from leasehold.testing.stories import Kernel
@@ -355,3 +356,25 @@ def killed(kernel: Kernel, n: int) -> None:
     kernel.claim(by="killed", n=n)
     kernel.bury("killed")
     kernel.holders.pop("killed")
+
+
+def test_who_waits_for_a_holders_seat_reaps_that_holder_and_nobody_else(kernel, clock):
+    for name in ("dead", "also dead", "alive"):
+        kernel.holder(name)
+    clock.advance(31)
+    kernel.heartbeat("alive")
+    ids = [kernel.holder(name) for name in ("dead", "alive")]
+    assert holders.reap_these(kernel.session, ids) == 1
+    assert holders.reap_these(kernel.session, ids) == 0
+    assert set(kernel.heartbeat("dead", "also dead", "alive")) == {"also dead", "alive"}
+
+
+def test_reaping_one_holder_steps_over_it_while_it_is_being_renewed(database, kernel, clock):
+    holder = kernel.holder("A")
+    clock.advance(31)
+    with Race(database) as race:
+        race.begin("A")
+        race.do("A", lambda connection: kernel.within(connection).heartbeat("A"))
+        assert race.do("B", lambda connection: holders.reap_these(kernel.within(connection).session, [holder])) == 0
+        race.commit("A")
+    assert holders.reap_these(kernel.session, [holder]) == 0

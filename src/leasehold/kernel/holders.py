@@ -81,6 +81,11 @@ def reap(session: Session, *, callers: Sequence[int] = (), limit: int = 100) -> 
     return [Ended(holder_id, name, tuple(returned), charged) for holder_id, name, returned, charged in rows]
 
 
+def reap_these(session: Session, holder_ids: Sequence[int]) -> int:
+    """End those of *holder_ids* whose expiry has passed, and nobody else; how many."""
+    return int(session.fetch(load(PACKAGE, "call_reap_holders"), (list(holder_ids),))[0][0])
+
+
 def expire_leases(session: Session, *, limit: int = 100) -> list[int]:
     """Take back leases past their deadline from living holders; the steps they covered."""
     return list(session.fetch(load(PACKAGE, "call_expire_leases"), (limit,))[0][0])

@@ -9,9 +9,9 @@ The block's process is a holder of its own, kept by a thread with a connection o
 anybody can take over, once the database has not confirmed a heartbeat for nine tenths of the TTL, by this machine's
 monotonic clock from before the last confirmed request. A loss is final.
 
-What can fail: a process that is killed holds its seat until it is reaped, one TTL later, by any keeper or by whoever
-waits for the seat. One call that holds the interpreter for a whole TTL stops the thread as well; work like that belongs
-into a child process.
+What can fail: a process that is killed holds its seat until it is reaped: one TTL later by any keeper; where none runs,
+after two by whoever waits for the seat. One call that holds the interpreter for a whole TTL stops the thread as well;
+work like that belongs into a child process.
 
 Not here: the verbs (`seats`).
 """
@@ -99,7 +99,7 @@ def hold(
     """
     key, lease = canonical(key), lease or LeaseOptions()
     with _Keeper(session, kind, name or f"{socket.gethostname()}:{os.getpid()}", lease) as keeper:
-        seat = _take(session, keeper.holder_id, key, wait_s)
+        seat = _take(session, keeper.holder_id, key, wait_s, lease.ttl_s)
         keeper.token = seat.token
         yield Held(seat, keeper)
         if not seats.give_back(session, seat):
@@ -107,13 +107,13 @@ def hold(
         groups.wake(session)
 
 
-def _take(session: Session, holder_id: int, key: str, wait_s: float) -> seats.Seat:
+def _take(session: Session, holder_id: int, key: str, wait_s: float, ttl_s: float) -> seats.Seat:
     give_up_at = time.monotonic() + wait_s
     while True:
         answer = seats.take(session, holder_id, key, wait=wait_s > 0)
         if isinstance(answer, seats.Seat):
             return answer
-        if _reap(session, holder_id, key):
+        if _reap(session, key, ttl_s):
             continue
         left_s = give_up_at - time.monotonic()
         if left_s <= 0:
@@ -121,10 +121,13 @@ def _take(session: Session, holder_id: int, key: str, wait_s: float) -> seats.Se
         time.sleep(min(left_s, ASK_EVERY_S * random.uniform(0.5, 1.0)))
 
 
-def _reap(session: Session, holder_id: int, key: str) -> bool:
-    """End the seat's holder if its expiry has passed: perhaps no keeper runs that would."""
-    ids = {one.holder_id for one in seats.taken(session, key) if one.expired}
-    return bool(ids) and any(ended.holder_id in ids for ended in holders.reap(session, callers=[holder_id]))
+def _reap(session: Session, key: str, ttl_s: float) -> bool:
+    """End holders of the seat that nobody keeps any more: perhaps no keeper runs that would. Whether there were any.
+
+    Only those that have been silent for twice a TTL: when an outage ends, everybody looks expired for a moment.
+    """
+    gone = [one.holder_id for one in seats.taken(session, key) if one.expired and one.heard_s > 2 * ttl_s]
+    return bool(gone) and holders.reap_these(session, gone) > 0
 
 
 def refused(session: Session, key: str, why: str) -> Refused:

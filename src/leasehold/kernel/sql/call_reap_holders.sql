@@ -1,0 +1,1 @@
+select leasehold.reap_holders(%s::bigint[])
