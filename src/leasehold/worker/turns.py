@@ -206,12 +206,11 @@ class Round:
         for group, lanes in self.lanes.items():
             if source := lanes[0][2].source:
                 sharing[source][group] = max(lane.weight for _, _, lane in lanes)
-        return {
-            group: (sum(weights.values()), max(weights.values()))
-            for weights in sharing.values()
-            if len(weights) > 1
-            for group in weights
-        }
+        crowds: dict[int, tuple[int, int]] = {}
+        for weights in sharing.values():
+            if len(weights) > 1:
+                crowds.update(dict.fromkeys(weights, (sum(weights.values()), max(weights.values()))))
+        return crowds
 
     def _best(self, group: int, waiting: Mapping[int, _Entry]) -> LaneView | None:
         lanes = self.lanes.get(group)
