@@ -67,6 +67,7 @@ def test_unknown_null_and_repeated_ids_are_passed_over(table: Table):
     assert table.claim(None) == []
 
 
+@pytest.mark.parametrize("bare", ["owner"], indirect=True)
 def test_a_hundred_thousand_ids_in_one_call(bare: Table):
     bare.rows("create table public.numbers (id bigint primary key)")
     bare.rows("insert into public.numbers select generate_series(1, 100000)")
@@ -306,6 +307,7 @@ WRITES = {
 }
 
 
+@pytest.mark.parametrize("bare", ["owner"], indirect=True)
 @pytest.mark.parametrize("seed", range(3))
 def test_versions_of_rows_say_the_same_as_their_contents(table: Table, seed: int):
     """Method: writes, releases, rewrites of both tables, at random; what would be claimed again is compared with all
