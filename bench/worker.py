@@ -25,7 +25,7 @@ from leasehold import Kind, StepLease, Worker, WorkerConfig
 from leasehold.db.migrations import migrate
 from leasehold.db.session import Session
 from leasehold.db.target import Target
-from leasehold.kernel import groups
+from leasehold.kernel import groups, pauses
 
 
 async def noop(step: StepLease) -> None:
@@ -46,9 +46,15 @@ def chained(kind: Kind, n: int) -> list[Kind]:
 
 async def drain(options: argparse.Namespace, session: Session, kind: Kind) -> None:
     kinds = chained(kind, options.chain)
-    group = fill(session, options.steps // options.chain, [one.name for one in kinds])
     worker = Worker(config(options, *kinds))
+    # Held back until all is there: other processes would have begun while it was being added.
+    pauses.pause(session, "kind", kinds[0].name)
+    group = fill(session, options.steps // options.chain, [one.name for one in kinds])
+    if options.processes > 1:
+        await worker.start()
+        await asyncio.sleep(1)
     started = time.perf_counter()
+    pauses.resume(session, "kind", kinds[0].name)
     await worker.start()
     while worker.counts.ended < options.steps and options.processes == 1:
         await asyncio.sleep(0.005)
