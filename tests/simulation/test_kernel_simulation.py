@@ -3,7 +3,7 @@
 Everything happens in one thread in the order that the seed draws, so a seed replays. Workers stall, die, outlive their
 leases and say so late, send things again, and take their finishes' successors; programs take seats beside them, wait in
 line, and forget to give back; keepers reap, promote, expire, sweep and fold; an operator adds, cancels, retries,
-pauses, resizes limits and breaks locks; breakers open and are probed; statements lose their connection, their
+pauses, puts off, resizes limits and breaks locks; breakers open and are probed; statements lose their connection, their
 transaction or only their reply. Then the noise stops, the rest is worked off, and the books must balance: every run
 ended once, one effect for each accepted success, every group complete, every seat given back, every late word counted.
 
@@ -27,8 +27,8 @@ from leasehold.db import session as sessions
 from leasehold.db.session import Session, execute
 from leasehold.db.statements import load
 from leasehold.db.target import Target
-from leasehold.errors import HolderGone, NotFound, Refused
-from leasehold.kernel import checks, claims, groups, pauses, seats, steps
+from leasehold.errors import HolderGone, NotFound, Refused, UsageError
+from leasehold.kernel import checks, claims, groups, pauses, runs, seats, steps
 from leasehold.kernel.groups import WorkflowStep
 from leasehold.kernel.steps import End, Finished, Room, Terms
 from leasehold.testing.clock import Clock
@@ -266,7 +266,7 @@ class Play:
 
     def operate(self):
         group = self.draw.choice(self.groups)
-        match self.draw.randrange(10):
+        match self.draw.randrange(13):
             case 0:
                 self.kernel.cancel(group)
             case 1:
@@ -285,6 +285,7 @@ class Play:
                 )
                 with suppress(NotFound):  # nobody has used that lock yet
                     pauses.pause(self.session, what, name, for_s=self.draw.choice([None, 10]), by="operator")
+                    self.seen["pauses"] += 1
             case 7:
                 self.resume_all()
             case 8:
@@ -295,9 +296,23 @@ class Play:
                     broken = seats.break_(self.session, self.draw.choice(LOCKS), by="operator", force=force)
                     self.seen["seats broken"] += sum(one.verdict == "broken" for one in broken)
 
+            case 10 | 11 | 12:
+                self.operate_runs()
+
+    def operate_runs(self):
+        known = sorted({step_id >> 10 for step_id in self.kernel.all_states()})
+        some = self.draw.sample(known, min(len(known), self.draw.choice([1, 1, 3])))
+        match self.draw.randrange(3):
+            case 0:
+                self.seen["runs cancelled"] += runs.cancel(self.session, some, by="operator")
+            case 1:
+                self.seen["runs put off"] += runs.put_off(self.session, some, 5.0, by="operator")
+            case 2:
+                with suppress(Refused, UsageError):  # not failed, or its group was cancelled
+                    runs.retry(self.session, some)
+
     def resume_all(self):
         for one in pauses.current(self.session):
-            self.seen["pauses"] += 1
             pauses.resume(self.session, one.what, one.name, by="operator")
 
     def keep(self):
@@ -439,8 +454,10 @@ def test_whatever_happens_in_whatever_order_nothing_is_lost_and_nothing_is_done_
             break
     print(f"{played} schedules: {dict(happened)}")
     assert only or played >= 3
-    if played >= 10:  # what never happens is not tested
-        assert all(happened[one] for one in ("successors", "seats", "seats refused", "pauses", "late words")), happened
+    often = {"successors", "seats", "late words"}
+    rarely = {"seats refused", "seats broken", "pauses", "probes", "runs cancelled", "runs put off"}
+    for names, from_schedules in ((often, 10), (rarely, 100)):  # what never happens is not tested
+        assert played < from_schedules or names <= set(+happened), happened
 
 
 def test_a_seed_replays(stage):
