@@ -71,6 +71,16 @@ def test_a_pool_of_one_that_everything_must_pass_is_bad(pooler: Pooler):
     assert examine(Target(url=pooler.url))["pooled sessions"].verdict is Verdict.BAD
 
 
+def test_a_pooler_alone_that_waits_long_after_a_failed_login_is_a_warning(pooler: Pooler):
+    """PgBouncer's own default of 15 seconds silences every worker behind it; with two routes claims do not care."""
+    found = examine(Target(url=pooler.url))["pooled sessions"]
+    assert (found.verdict, found.facts["login_retry_s"]) == (Verdict.WARN, 15)
+    assert "server_login_retry" in found.remedy
+    assert examine(Target(url=pooler.url, direct_url=pooler.direct_url))["pooled sessions"].verdict is Verdict.OK
+    pooler.set(server_login_retry=1)
+    assert examine(Target(url=pooler.url))["pooled sessions"].verdict is Verdict.OK
+
+
 def test_the_kill_switch_shows(pooler: Pooler, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv(DISABLE_DIRECT, "1")
     direct = examine(Target(url=pooler.url, direct_url=pooler.direct_url))["direct route"]

@@ -40,11 +40,15 @@ class Ceiling:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """What a pooler says of itself: server sessions for this database and role, and clients it lets in."""
+    """What a pooler says of itself: server sessions for this database and role, and clients it lets in.
+
+    `login_retry_s`: after one login to the server that failed, it makes no session for so long.
+    """
 
     size: int
     clients_max: int
     clients: int
+    login_retry_s: float
 
 
 def ceiling(session: Session) -> Ceiling:
@@ -66,7 +70,8 @@ def pool_of(conninfo: str) -> Pool | None:
         with probing.opened(make_conninfo(conninfo, dbname=CONSOLE), within_s=2.0) as console:
             settings = {str(row[0]): str(row[1]) for row in _rows(console, "pooler_config")}
             clients = len(_rows(console, "pooler_clients"))
-            return Pool(int(settings["default_pool_size"]), int(settings["max_client_conn"]), clients)
+            retry_s = float(settings["server_login_retry"])
+            return Pool(int(settings["default_pool_size"]), int(settings["max_client_conn"]), clients, retry_s)
     except (psycopg.Error, OSError, KeyError, ValueError):
         return None
 

@@ -18,6 +18,10 @@ from leasehold.doctor.checks import Finding, Subject, Verdict
 from leasehold.errors import DatabaseUnavailable
 from leasehold.worker import room
 
+TOO_FEW = "Set default_pool_size to 2 or more: a scan keeps one place."
+TOO_PATIENT = "Set server_login_retry to 1 or 2: every worker is silent for so long."
+LOGIN_RETRY_MAX_S = 5.0
+"""Longer than this, and a pooler alone outlasts the patience of claims (12 s) and most TTLs after one bad moment."""
 SCARCE = 0.1
 """Less than this share of a ceiling left is worth a word."""
 
@@ -116,11 +120,18 @@ def _of_pool(conninfo: str, subject: Subject, *, alone: bool) -> Finding:
             remedy="Give the pool two places or more." if alone else "",
         )
     short = pool.size < (2 if alone else 1)
+    slow = alone and pool.login_retry_s > LOGIN_RETRY_MAX_S
+    wait = f"; after one failed login it makes no server session for {pool.login_retry_s:g} s" if slow else ""
     return Finding(
         about="pooled sessions",
-        verdict=Verdict.BAD if short else Verdict.OK,
+        verdict=Verdict.BAD if short else Verdict.WARN if slow else Verdict.OK,
         sentence=f"the pool has {pool.size} server sessions for each database and role, and lets in {pool.clients_max} "
-        f"clients, of which {pool.clients} are there",
-        remedy="Set default_pool_size to 2 or more: a scan keeps one place." if short else "",
-        facts={"pool_size": pool.size, "clients_max": pool.clients_max, "clients": pool.clients},
+        f"clients, of which {pool.clients} are there{wait}",
+        remedy=TOO_FEW if short else TOO_PATIENT if slow else "",
+        facts={
+            "pool_size": pool.size,
+            "clients_max": pool.clients_max,
+            "clients": pool.clients,
+            "login_retry_s": pool.login_retry_s,
+        },
     )
