@@ -50,8 +50,8 @@ def lab_cli(place: Path) -> Iterator[Cli]:
 @pytest.mark.parametrize("seed", range(1, 6) if SOAK else [11])
 def test_workers_killed_stopped_cut_off_and_without_their_server_lose_nothing_and_do_nothing_twice(lab_cli, seed):
     answer = lab_cli.run(
-        "chaos", "--for", "120s" if SOAK else "7s", "--seed", str(seed), "--kill-every", "1.2", "--stop-every", "2.5",
-        "--cut-every", "3", "--db-restart-every", "4", "--drop-replies", "0.02", "--rollbacks", "0.02",
+        "chaos", "--for", "120s" if SOAK else "5s", "--seed", str(seed), "--kill-every", "1.2", "--stop-every", "2",
+        "--cut-every", "3", "--db-restart-every", "3", "--drop-replies", "0.02", "--rollbacks", "0.02",
         "--drop-notifies", "--json", timeout_s=800,
     )  # fmt: skip
     assert answer.code == 0, answer.out + answer.err
@@ -68,7 +68,7 @@ def test_workers_killed_stopped_cut_off_and_without_their_server_lose_nothing_an
 def test_an_ingest_under_every_attack_ends_in_the_digest_of_an_undisturbed_one(lab_cli, tmp_path):
     folder = write_notes(tmp_path / "notes", 6_000 if SOAK else 100)
     answer = lab_cli.run(
-        "chaos", "--corpus", folder, "--for", "300s" if SOAK else "4s", "--seed", "2", "--kill-every", "0.7",
+        "chaos", "--corpus", folder, "--for", "300s" if SOAK else "3s", "--seed", "2", "--kill-every", "1",
         "--cut-every", "2", "--drop-replies", "0.05", "--workers", "2", "--json", timeout_s=800,
     )  # fmt: skip
     assert answer.code == 0, answer.out + answer.err
