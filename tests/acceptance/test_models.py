@@ -53,6 +53,20 @@ def test_a_busy_and_failing_model_costs_no_document_and_no_attempt_is_charged_fo
     assert cli.run("proof").code == 0
 
 
+def test_a_model_that_is_down_for_a_while_fails_no_document(cli, look, model, tmp_path):
+    """Ten errors alike hold embedding back; the first probe errs too, the second one finds the model well."""
+    folder = write_notes(tmp_path / "notes", 40)
+    asked_before = len(model.asked)
+    process = cli.start("ingest", folder, *by_model(model), "--json", LEASEHOLD_INGEST_PROCESSES="1")
+    while len(model.asked) == asked_before:
+        assert process.poll() is None
+    model.fail(*[Answer(status=500, body="down")] * 11)
+    answer = cli.wait(process)
+    assert answer.code == 0, answer.out
+    assert answer.json["stored"] == 40
+    assert look.fetch("select count(*)::int from leasehold.event where name = 'breaker_open'")[0][0] >= 1
+
+
 def test_the_collection_remembers_its_model_and_answers_by_it(cli, look, model, tmp_path):
     folder = write_notes(tmp_path / "notes", 3)
     (folder / "roof.md").write_text("# Roof\n\nThe tiles were replaced by slate in autumn.\n")

@@ -149,9 +149,14 @@ def test_a_used_up_quota_waits_longer_and_says_so(server):
 
 @pytest.mark.parametrize("answer", [Answer(status=500, body="oops"), Answer(status=502), Answer(hang_up=True)])
 def test_a_failing_server_is_an_attempt(server, answer):
+    now = [100.0]
     server.fail(answer)
-    client = embedder(server)
+    client = embedder(server, clock=lambda: now[0])
     assert failure(lambda: client.embed(["one"])).error_class is ErrorClass.TRANSIENT
+    waits = failure(lambda: client.embed(["two"]))
+    assert (waits.error_class, waits.retry_after_s) == (ErrorClass.RESOURCE, 0.5)
+    assert len(server.asked) == 1, "what comes within half a second is not spent on it, and is not charged"
+    now[0] += 0.5
     assert client.embed(["one"])
 
 
@@ -168,17 +173,17 @@ def test_nobody_at_the_address_is_an_attempt():
     assert failure(lambda: client.embed(["one"])).reason == "no connection to the model"
 
 
-def test_a_wrong_key_is_refused_for_good_and_stands_in_no_message(server):
+def test_a_wrong_key_is_an_attempt_and_stands_in_no_message(server):
     error = failure(lambda: embedder(server, api_key="sk-secret-nobody-may-see").embed(["one"]))
-    assert (error.reason, error.error_class) == ("the model refused the key", ErrorClass.PERMANENT)
+    assert (error.reason, error.error_class) == ("the model refused the key", ErrorClass.TRANSIENT)
     server.fail(Answer(status=500, body="your key sk-secret-nobody-may-see is odd"))
     other = failure(lambda: embedder(server, api_key="sk-secret-nobody-may-see").embed(["one"]))
     assert "secret" not in f"{error} {error.remedy} {other} {other.remedy}"
 
 
-def test_an_unknown_model_is_refused_for_good(server):
+def test_an_unknown_model_is_an_attempt_for_it_says_nothing_about_the_text(server):
     error = failure(lambda: embedder(server, model="another").embed(["one"]))
-    assert (error.reason, error.error_class) == ("no such model or address", ErrorClass.PERMANENT)
+    assert (error.reason, error.error_class) == ("no such model or address", ErrorClass.TRANSIENT)
     assert "another" in error.detail
 
 

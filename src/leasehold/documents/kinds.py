@@ -12,6 +12,7 @@ Not here: what a reader or a chunker does (`steps`), the SQL of the store (`stor
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from leasehold.db.session import Connection, execute
@@ -22,12 +23,25 @@ from leasehold.documents.recipe_steps import chunk_page, embed_page, parse_page,
 from leasehold.documents.skips import CHANGED, NO_READER, NO_TEXT, SUPERSEDED
 from leasehold.documents.storing import store_page, write_stored
 from leasehold.documents.validation import validate_page, write_read
+from leasehold.kernel import groups
+from leasehold.kernel.groups import WorkflowStep
 from leasehold.options import EmbedOptions
 from leasehold.types import Outcome, StepLease
 
-__all__ = ["CHANGED", "NO_READER", "NO_TEXT", "SUPERSEDED", "WORKFLOW", "page_kinds"]
+__all__ = ["CHANGED", "NO_READER", "NO_TEXT", "SUPERSEDED", "WORKFLOW", "page_kinds", "workflow"]
 
 WORKFLOW = ("validate", "parse", "chunk", "embed", "store")
+EMBED_BREAKER_AFTER = 10
+"""A model that is down fails every document alike: after so many errors in a row embedding is held back and probed, and
+the documents wait instead of failing."""
+
+
+def workflow() -> list[WorkflowStep]:
+    """The steps of the document workflow, as the kernel takes them."""
+    return [
+        replace(step, breaker_after=EMBED_BREAKER_AFTER) if step.kind == "embed" else step
+        for step in groups.chain(*WORKFLOW)
+    ]
 
 
 def page_kinds(target: Target, options: dict[str, Any]) -> list[Any]:

@@ -8,8 +8,9 @@ none of them zero.
 What can fail, and what it means for the step that asked:
 busy       429 and 503: nothing is wrong; all requests of this process wait until Retry-After, and it is no attempt
 no quota   the account is used up: the same, with a longer wait, and a reason that a person understands
-away       no connection, a timeout, 5xx, an answer that is no JSON: an attempt, tried again later
-refused    401, 403, 404: the key or the model is wrong; the step fails, and so would every other
+away       no connection, a timeout, 5xx, an answer that is no JSON: an attempt, tried again later; for half a second
+           nothing else is sent, so that a page of texts is not spent on a model that is down
+refused    401, 403, 404: the key or the model is wrong by now: an attempt too, for it says nothing about the text
 one text   400, 413 and 422 for a whole request: it is halved until the text that is refused stands alone; that text's
            document fails, its neighbours do not
 
@@ -35,6 +36,12 @@ BUSY_S = 5.0
 """Wait after 429 or 503 without Retry-After."""
 BUSY_MAX_S = 3600.0
 QUOTA_S = 300.0
+AWAY_S = 0.5
+"""After a failure other requests of the process wait as after a busy answer. Their steps are not charged."""
+AWAY_AGAIN_S = 10.0
+"""Until the text that met a failure is tried again: by then the others have met it too, and no document has used up its
+attempts on a model that is down before embedding is held back."""
+AWAY_REMEDY = "Check that the model's address answers, then retry."
 DETAIL_CHARS = 300
 VERSION = "1"
 """Of what is sent for a text. The model's own version is its name: an address says no more about it."""
@@ -150,9 +157,9 @@ class RemoteEmbedder:
         try:
             return self._opened().post("embeddings", json=body)
         except httpx2.TimeoutException as error:
-            raise _away("no answer from the model", f"within {self._options.timeout_s:g} s") from error
+            raise self._away("no answer from the model", f"within {self._options.timeout_s:g} s") from error
         except httpx2.TransportError as error:
-            raise _away("no connection to the model", str(error)) from error
+            raise self._away("no connection to the model", str(error)) from error
 
     def _opened(self) -> Any:
         if self._client is None:
@@ -176,12 +183,16 @@ class RemoteEmbedder:
         if status in (429, 503):
             self._pause("the model is busy", retry_after_s(response.headers.get("retry-after"), BUSY_S))
         if status in (401, 403):
-            raise StepError("the model refused the key", said, remedy="Set the variable that embed.api_key_env names.")
+            raise self._away("the model refused the key", said, "Set the variable that embed.api_key_env names.")
         if status == 404:
-            raise StepError("no such model or address", said, remedy="Check the model's name and embed.base_url.")
+            raise self._away("no such model or address", said, "Check the model's name and embed.base_url.")
         if status >= 500:
-            raise _away("the model failed", f"{status}: {said}")
+            raise self._away("the model failed", f"{status}: {said}")
         raise StepError("the model refused the request", f"{status}: {said}")
+
+    def _away(self, reason: str, detail: str, remedy: str = AWAY_REMEDY) -> StepError:
+        self._busy_until, self._busy_why = self._clock() + AWAY_S, f"{reason} just now"
+        return StepError(reason, detail, error_class=ErrorClass.TRANSIENT, remedy=remedy, retry_after_s=AWAY_AGAIN_S)
 
     def _pause(self, why: str, seconds: float) -> NoReturn:
         self._busy_until, self._busy_why = self._clock() + seconds, why
@@ -206,9 +217,9 @@ class RemoteEmbedder:
             rows = response.json()["data"]
             found = {int(row.get("index", at)): _vector(row["embedding"]) for at, row in enumerate(rows)}
         except (ValueError, KeyError, TypeError, AttributeError, binascii.Error) as error:
-            raise _away("no vectors in the model's answer", f"{type(error).__name__}: {error}") from error
+            raise self._away("no vectors in the model's answer", f"{type(error).__name__}: {error}") from error
         if sorted(found) != list(range(count)):
-            raise _away("not as many vectors as texts", f"{len(found)} for {count} texts")
+            raise self._away("not as many vectors as texts", f"{len(found)} for {count} texts")
         vectors = [found[at] for at in range(count)]
         for vector in vectors:
             self._check_vector(vector)
@@ -221,7 +232,7 @@ class RemoteEmbedder:
                 remedy="The address serves another model than the collection was made with.",
             )  # fmt: skip
         if not vector or not all(map(math.isfinite, vector)) or not any(vector):
-            raise _away("no usable vector in the model's answer", f"{len(vector)} numbers, not finite or all zero")
+            raise self._away("no usable vector in the model's answer", f"{len(vector)} numbers, not finite or all zero")
 
 
 def _vector(given: Any) -> array[float]:
@@ -251,8 +262,3 @@ def retry_after_s(value: str | None, otherwise: float) -> float:
 
 def _busy(why: str, seconds: float) -> StepError:
     return StepError(why, error_class=ErrorClass.RESOURCE, retry_after_s=max(0.05, seconds))
-
-
-def _away(reason: str, detail: str) -> StepError:
-    return StepError(reason, detail, error_class=ErrorClass.TRANSIENT,
-                     remedy="Check that the model's address answers, then retry.")  # fmt: skip

@@ -22,7 +22,7 @@ from leasehold.db.statements import load
 from leasehold.db.target import Target
 from leasehold.documents import sync
 from leasehold.documents.account import SourceAccount
-from leasehold.documents.kinds import WORKFLOW
+from leasehold.documents.kinds import WORKFLOW, workflow
 from leasehold.documents.models import Models
 from leasehold.documents.recipes import Parameters
 from leasehold.documents.sync import Planned, Source, Stopped
@@ -220,7 +220,7 @@ class Ingest:
         roots = dict.fromkeys(canonical_root(path) for path in config.paths)  # before anything is written
         self._refused_before = sum(checks.refusals(session).values())
         self._began_at = session.fetch(load(PACKAGE, "database_now"))[0][0]
-        self._workflow = groups.register(session, "documents", groups.chain(*WORKFLOW))
+        self._workflow = groups.register(session, "documents", workflow())
         parameters = Models(config.embed).settle(session, config.collection, config.parameters, config.given)
         collection = sync.open_collection(session, config.collection, parameters)
         self._sources = [sync.open_source(session, collection, root, config.options) for root in roots]
