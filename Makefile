@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CORPUS ?=
 SERVERS ?= 18,15
+PROCESSES ?= 2
 PYTEST_FLAGS ?=
 QUEUE_FLAGS ?=
 
@@ -26,7 +27,7 @@ demo: $(STAMP)  ## Watch it work on real files: make demo, or make demo CORPUS=~
 	@LEASEHOLD_HOME=$(CURDIR)/.demo $(BIN)/leasehold demo $(if $(CORPUS),--corpus '$(CORPUS)')
 
 test: $(STAMP) servers  ## Everything CI runs but the checks: every tier, on real servers
-	@LEASEHOLD_TEST_SERVERS=$(SERVERS) $(BIN)/python -m pytest $(PYTEST_FLAGS)
+	@LEASEHOLD_TEST_SERVERS=$(SERVERS) $(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile $(PYTEST_FLAGS)
 
 check: $(STAMP)  ## Format, lint, types, floors, docs
 	@$(BIN)/ruff format --check .
