@@ -43,6 +43,8 @@ def main() -> None:
     for script, args in RUNS:
         print(f"-- {script} {args}", flush=True)
         subprocess.run([sys.executable, HERE / script, "--url", server.url, *args.split()], check=True)
+    print("-- readers.py", flush=True)
+    subprocess.run([sys.executable, HERE / "readers.py"], check=True)
     for args in ("--files 12000", "--noop-files 100000"):
         print(f"-- ingest.py {args}", flush=True)
         subprocess.run([sys.executable, HERE / "ingest.py", *args.split()], check=True)

@@ -71,6 +71,7 @@ def test_a_letter_as_pdf_says_the_same_under_the_same_headings():
     found = [(block.heading, block.text) for block in office("letter.pdf").blocks]
     assert (("Lease", "Größe"), "Forty-two square metres.") in found
     assert (("Lease", "Rent"), "2b Charles Babbage 1150") in found
+    assert (("Lease", "Rent"), "• Heating is paid apart.") in found
 
 
 def test_a_letter_as_a_book_names_its_chapter_and_keeps_rows_together():

@@ -32,6 +32,8 @@ GUTTER = 8.0
 """Points between two columns at least."""
 ROWS_ACROSS_MIN = 6
 PATH, LINE_TO = 2, 0  # FPDF_PAGEOBJ_PATH, FPDF_SEGMENT_LINETO
+BULLETS = str.maketrans({"\uf0b7": "•", "\uf0a7": "▪", "\uf0d8": "‣", "\uf0fc": "✓", "\uf02d": "-"})
+"""Symbols of fonts that have no Unicode, as office programs draw them before items of a list."""
 SOFT_HYPHEN = "\ufffe"
 """What pdfium writes where a word was hyphenated at the end of a line and is whole again."""
 
@@ -100,7 +102,7 @@ def _lines(textpage: Any, raw: Any, text: str) -> Iterator[Line]:
         if body.strip():
             first = at + len(part) - len(part.lstrip())
             last = at + len(body.encode("utf-16-le", "surrogatepass")) // 2 - 1 if astral else at + len(body) - 1
-            yield _line(textpage, raw, body.strip().replace(SOFT_HYPHEN, ""), first, last)
+            yield _line(textpage, raw, body.strip().replace(SOFT_HYPHEN, "").translate(BULLETS), first, last)
         at += units + 2
 
 
