@@ -63,6 +63,7 @@ def test_while_nobody_listens_the_database_is_unavailable_and_after_healing_it_i
     with pytest.raises(DatabaseUnavailable):
         through.fetch("select 1")
     proxy.heal()
+    through.patience_s = 10.0
     assert through.fetch("select 1") == [(1,)]
 
 

@@ -14,7 +14,6 @@ import pytest
 from known_work import Work, embedded_worker
 from worker_help import SHORT, eventually, eventually_async
 
-from leasehold import Worker
 from leasehold.chaos import workload
 from leasehold.db.line import Line
 from leasehold.db.target import Target
@@ -43,9 +42,8 @@ def work(kernel, session) -> Iterator[Work]:
 def test_calls_on_connections_that_are_half_open_for_ever_are_given_up_and_sent_again(work, proxy, monkeypatch):
     """The peer answers for TCP and never for the database, and only on the connections there were: so heartbeats, which
     are given up soon, come through, and the leases never lapse."""
-    monkeypatch.setattr(worker, "CLAIM_HANGS_S", 0.5)
-    monkeypatch.setattr(worker, "RECORD_HANGS_S", 0.5)
-    monkeypatch.setattr(beats, "HANGS_S", 0.5)
+    for module, limit in ((worker, "CLAIM_HANGS_S"), (worker, "RECORD_HANGS_S"), (beats, "HANGS_S")):
+        monkeypatch.setattr(module, limit, 2.0)
 
     async def story() -> None:
         async with embedded_worker(proxy.url):
@@ -117,21 +115,24 @@ def test_without_any_notification_and_over_a_slow_network_everything_is_done(wor
 def test_after_an_outage_nobody_alive_is_reaped_not_even_by_a_process_that_has_just_started(work, proxy, database):
     """Two workers are cut off for longer than their TTL; the first to look when that ends is one without a past."""
 
+    lease = LeaseOptions(ttl_s=5.0, heartbeat_s=0.5)  # longer than a slow machine takes to connect again
+
     async def story() -> None:
-        async with embedded_worker(proxy.url) as first, embedded_worker(proxy.url) as second:
+        async with embedded_worker(proxy.url, lease=lease) as first, embedded_worker(proxy.url, lease=lease) as second:
             work.submit()
             await eventually_async(lambda: work.some(5))
+            holders = (first.holder_id, second.holder_id)
             proxy.refuse()
-            await eventually_async(lambda: all(expired(worker) for worker in (first, second)))
+            await eventually_async(lambda: all(expired(holder) for holder in holders))
             with Line(Target(url=database)) as line:
-                newcomer = beats.Duties(line, SHORT)
+                newcomer = beats.Duties(line, lease)
                 newcomer.tick([])
             proxy.heal()
             await eventually_async(lambda: work.done)
 
-    def expired(worker: Worker) -> bool:
+    def expired(holder: int) -> bool:
         query = "select from leasehold.holder where holder_id = %s and expires_at < leasehold.now()"
-        return bool(work.session.fetch(query, (worker.holder_id,)))
+        return bool(work.session.fetch(query, (holder,)))
 
     asyncio.run(story())
     assert work.session.fetch("select count(*) from leasehold.holder where end_reason = 'reaped'") == [(0,)]

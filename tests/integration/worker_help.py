@@ -29,7 +29,7 @@ from leasehold.worker.keeper import Keeper, KeeperConfig
 
 HERE = Path(__file__).parent
 SHORT = LeaseOptions(ttl_s=1.5, heartbeat_s=0.3)
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 def eventually(condition: Callable[[], Any], within_s: float = PATIENCE_S, what: str = "") -> Any:
