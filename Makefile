@@ -43,7 +43,7 @@ bench-queue: $(STAMP)  ## Leasehold beside other queues, one table (25 minutes; 
 	@LEASEHOLD_HOME=$(CURDIR)/.bench $(BIN)/python bench/queue/run.py $(QUEUE_FLAGS)
 
 soak: $(STAMP) servers  ## The slow suites: thousands of schedules, long faults
-	@LEASEHOLD_TEST_SERVERS=$(SERVERS) LEASEHOLD_TEST_SOAK=1 $(BIN)/python -m pytest --timeout 3600 tests/simulation tests/property tests/acceptance tests/integration $(PYTEST_FLAGS)
+	@LEASEHOLD_TEST_SERVERS=$(SERVERS) LEASEHOLD_TEST_SOAK=1 $(BIN)/python -m pytest --timeout 3600 tests/simulation tests/property tests/acceptance tests/integration tests/unit/test_readers_fuzz.py $(PYTEST_FLAGS)
 
 docs: $(STAMP)  ## Write the generated pages of docs/ anew
 	@$(BIN)/python tools/generate_docs.py

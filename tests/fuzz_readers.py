@@ -210,6 +210,7 @@ def verdict(of: str, seed: int) -> str:
         if error.reason not in REASONS or not error.remedy:
             raise AssertionError(f"{media_type}: {error}") from error
         return error.reason
+    assert not [note for note in parsed.notes if "reader failed" in note], parsed.notes
     for block in parsed.blocks:
         assert block.line >= 1
         block.text.encode()

@@ -105,6 +105,27 @@ def test_a_reader_with_a_defect_gives_the_file_a_verdict_and_no_trace(plugged):
     assert "shout: KeyError" in refused.value.detail
 
 
+@pytest.mark.parametrize("where", ["between", "inside"])
+def test_a_defect_in_handing_out_members_is_noted_and_keeps_what_came_before(plugged, where):
+    class Box:
+        name, version, media_types = "box", 1, ("application/x-box",)
+
+        def read(self, data: bytes, media_type: str, name: str) -> Parsed:
+            def members() -> Iterator[Member]:
+                yield Member("a.txt", (("member", "a.txt"),), lambda limit: data)
+                if where == "between":
+                    raise IndexError("not thought of")
+                yield Member("b.txt", (("member", "b.txt"),), lambda limit: data[limit + 10**9].to_bytes())
+
+            return Parsed((), members=members())
+
+    plugged.append(point(Box, "box"))
+    parsed = read(b"words", media_type="application/x-box", name="x.box")
+    assert [block.text for block in parsed.blocks] == ["words"]
+    assert len(parsed.notes) == 1
+    assert "reader failed: box: IndexError" in parsed.notes[0]
+
+
 def test_a_reader_whose_package_is_missing_says_what_to_install_and_its_files_wait_for_that(plugged, monkeypatch):
     """Skipped for want of a package is current only where it still wants it; what is stored stays current anyway."""
     with_package, wanting = pipelines([PDF], PARAMETERS), unread(PDF)

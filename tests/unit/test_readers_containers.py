@@ -211,6 +211,15 @@ def test_names_that_lead_out_or_steer_a_terminal_are_shown_harmlessly():
     ]  # fmt: skip
 
 
+def test_a_member_without_a_name_is_passed_over():
+    data = bytearray(zipped({"x": "words", "b.txt": "more words"}))
+    at = data.index(b"PK\x01\x02")
+    name = data.index(b"x", at + 46)
+    local = data.index(b"x", 30)
+    data[name] = data[local] = 0  # zipfile ends a name at its first NUL
+    assert wheres(parse(bytes(data), "a.zip")) == [("b.txt, line 1", "more words")]
+
+
 def test_links_devices_and_the_litter_of_macos_are_passed_over():
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as file:

@@ -165,6 +165,12 @@ def test_an_old_workbook_whose_chains_run_in_a_circle_is_damaged_before_anything
     assert refused(bytes(data)).reason == "damaged"
 
 
+def test_an_old_workbook_that_breaks_off_anywhere_is_damaged():
+    data = (OFFICE / "rents.xls").read_bytes()
+    for end in range(600, len(data), 37):
+        assert refused(data[:end], "a.xls").reason == "damaged"
+
+
 def test_two_cells_in_opposite_corners_cost_two_cells():
     book = openpyxl.Workbook()
     book.active["A1"], book.active["XFD1048576"] = "near", "far"

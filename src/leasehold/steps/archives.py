@@ -48,7 +48,12 @@ def _passed_over(name: str) -> bool:
 def _zip(data: bytes) -> Iterator[Member]:
     with Zip(data) as file:
         for entry in file.entries:
-            if entry.is_dir() or _passed_over(entry.filename) or (entry.external_attr >> 28) == 0xA:
+            if (
+                not entry.filename
+                or entry.is_dir()
+                or _passed_over(entry.filename)
+                or (entry.external_attr >> 28) == 0xA
+            ):
                 continue
             yield Member(entry.filename, _place(entry.filename), partial(file.read, entry))
 

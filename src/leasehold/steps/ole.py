@@ -40,9 +40,7 @@ def check_chains(data: bytes) -> None:
     cutoff, first_mini = struct.unpack_from("<II", data, 56)
     file = _Sectors(data, 1 << shift)
     entries = b"".join(file.chain(directory))
-    table = array("I", b"".join(file.chain(first_mini)))
-    if sys.byteorder == "big":
-        table.byteswap()
+    table = _numbers(b"".join(file.chain(first_mini)))
     mini_seen = bytearray(len(table))
     for kind, start, size in _entries(entries):
         if kind == STREAM and 0 < size < cutoff:
@@ -56,12 +54,7 @@ class _Sectors:
 
     def __init__(self, data: bytes, size: int) -> None:
         self._data, self._size = data, size
-        self.table = array("I")
-        for number in self._table_sectors():
-            sector = self._sector(number)
-            self.table.frombytes(sector[: len(sector) // 4 * 4])
-        if sys.byteorder == "big":
-            self.table.byteswap()
+        self.table = _numbers(b"".join(self._sector(number) for number in self._table_sectors()))
         self.seen = bytearray(len(self.table))
 
     def chain(self, start: int) -> Iterator[bytes]:
@@ -84,6 +77,14 @@ class _Sectors:
             *named, more = struct.unpack(f"<{self._size // 4}I", sector)
             yield from (one for one in named if one < count)
         raise _damaged("the list of its tables runs in a circle")
+
+
+def _numbers(data: bytes) -> array[int]:
+    """The 32-bit numbers of *data*; what is left of one at a cut end is none."""
+    found = array("I", data[: len(data) // 4 * 4])
+    if sys.byteorder == "big":
+        found.byteswap()
+    return found
 
 
 def _walk(table: array[int], start: int, seen: bytearray) -> list[int]:

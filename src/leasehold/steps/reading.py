@@ -15,6 +15,7 @@ to size (`chunking`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from leasehold.steps import limits, readers
@@ -62,30 +63,25 @@ class _Nest:
         reader = readers.find(media_type)
         if reader is None or reader.missing:
             raise unreadable(media_type)
-        try:
+        with _defects(reader.name):
             parsed: Parsed = reader.reader.read(data, media_type, name)
-        except (StepError, MemoryError):
-            raise
-        except Exception as error:  # a defect of the reader: the file gets a verdict all the same, its neighbours none
-            raise StepError("reader failed", f"{reader.name}: {type(error).__name__}: {error}",
-                            remedy="Please report it, with the file if you may.") from error  # fmt: skip
         self._count(parsed.blocks)
         if parsed.members == ():
             return _storable(parsed)
-        return _storable(self._with_members(parsed, depth))
+        return _storable(self._with_members(reader.name, parsed, depth))
 
     def _count(self, blocks: Iterable[Block]) -> None:
         self._characters += sum(len(block.text) for block in blocks)
         if self._characters > limits.TEXT_CHARS_MAX:
             raise _too_far(f"more than {limits.TEXT_CHARS_MAX:,} characters of text")
 
-    def _with_members(self, parsed: Parsed, depth: int) -> Parsed:
+    def _with_members(self, reader: str, parsed: Parsed, depth: int) -> Parsed:
         """*parsed* with the blocks of its members behind its own."""
         blocks, unread = list(parsed.blocks), _Unread()
-        for member in _until_damage(parsed.members, unread):
+        for member in _until_damage(reader, parsed.members, unread):
             shown = shown_name(member.name) or "a member without a name"
             try:
-                found = self._member(member, depth + 1)
+                found = self._member(reader, member, depth + 1)
             except StepError as error:
                 if limits.stops_all(error):
                     raise
@@ -98,12 +94,13 @@ class _Nest:
             raise unread.failure()
         return Parsed(tuple(blocks), parsed.title, (*parsed.notes, *unread.said()))
 
-    def _member(self, member: Member, depth: int) -> Parsed | None:
+    def _member(self, reader: str, member: Member, depth: int) -> Parsed | None:
         self._members += 1
         if self._members > limits.MEMBERS_MAX:
             raise _too_far(f"more than {limits.MEMBERS_MAX:,} members")
         limit = min(self._left, limits.MEMBER_BYTES_MAX)
-        data = member.data(limit)
+        with _defects(reader):
+            data = member.data(limit)
         self._left -= min(len(data), limit)
         if len(data) > limit:
             if limit < limits.MEMBER_BYTES_MAX:
@@ -169,10 +166,23 @@ class _Unread:
         return StepError(error.reason, f"{shown}: {error.detail}" if shown else error.detail, remedy=error.remedy)
 
 
-def _until_damage(members: Iterable[Member], unread: _Unread) -> Iterator[Member]:
+@contextmanager
+def _defects(reader: str) -> Iterator[None]:
+    """A defect of *reader* is a verdict on the file it reads, and no trace; its neighbours do not notice."""
+    try:
+        yield
+    except (StepError, MemoryError, GeneratorExit):
+        raise
+    except Exception as error:
+        raise StepError("reader failed", f"{reader}: {type(error).__name__}: {error}",
+                        remedy="Please report it, with the file if you may.") from error  # fmt: skip
+
+
+def _until_damage(reader: str, members: Iterable[Member], unread: _Unread) -> Iterator[Member]:
     """The members up to where the container itself breaks; what was read before that is kept."""
     try:
-        yield from members
+        with _defects(reader):
+            yield from members
     except StepError as error:
         if limits.stops_all(error):
             raise
