@@ -7,6 +7,8 @@ STAMP := $(VENV)/.installed
 CORPUS ?=
 SERVERS ?= 18,15
 PROCESSES ?= 2
+# Tests that stop real networks and processes for real seconds: nothing else runs beside them.
+ALONE := tests/integration/test_worker_network.py tests/integration/test_proxy.py tests/acceptance/test_chaos.py
 PYTEST_FLAGS ?=
 QUEUE_FLAGS ?=
 
@@ -27,9 +29,8 @@ demo: $(STAMP)  ## Watch it work on real files: make demo, or make demo CORPUS=~
 	@LEASEHOLD_HOME=$(CURDIR)/.demo $(BIN)/leasehold demo $(if $(CORPUS),--corpus '$(CORPUS)')
 
 test: $(STAMP) servers  ## Everything CI runs but the checks: every tier, on real servers
-	@LEASEHOLD_TEST_SERVERS=$(SERVERS) $(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile $(PYTEST_FLAGS) || { \
-	  echo "what failed beside other tests is run once more, alone"; \
-	  LEASEHOLD_TEST_SERVERS=$(SERVERS) $(BIN)/python -m pytest --last-failed --last-failed-no-failures none $(PYTEST_FLAGS); }
+	@LEASEHOLD_TEST_SERVERS=$(SERVERS) $(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile $(addprefix --ignore=,$(ALONE)) $(PYTEST_FLAGS)
+	@LEASEHOLD_TEST_SERVERS=$(SERVERS) $(BIN)/python -m pytest $(ALONE) $(PYTEST_FLAGS)
 
 check: $(STAMP)  ## Format, lint, types, floors, docs
 	@$(BIN)/ruff format --check .
