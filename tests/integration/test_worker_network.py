@@ -78,11 +78,12 @@ def test_a_worker_cut_off_for_longer_than_its_ttl_goes_on_when_the_network_is_ba
         async with embedded_worker(proxy.url) as made:
             work.submit()
             await eventually_async(lambda: work.some(5))
+            holder = made.holder_id
             {"half open": proxy.swallow, "stalled": proxy.stall, "refused": proxy.refuse}[how]()
             expired = "select from leasehold.holder where holder_id = %s and expires_at < leasehold.now()"
-            await eventually_async(lambda: work.session.fetch(expired, (made.holder_id,)))
+            await eventually_async(lambda: work.session.fetch(expired, (holder,)), what="its lease is over")
             proxy.heal()
-            await eventually_async(lambda: work.done)
+            await eventually_async(lambda: work.done, what="it goes on")
 
     asyncio.run(story())
 

@@ -41,10 +41,10 @@ def eventually(condition: Callable[[], Any], within_s: float = PATIENCE_S, what:
     return answer
 
 
-async def eventually_async(condition: Callable[[], Any], within_s: float = PATIENCE_S) -> Any:
+async def eventually_async(condition: Callable[[], Any], within_s: float = PATIENCE_S, what: str = "") -> Any:
     give_up_at = time.monotonic() + within_s
     while not (answer := condition()):
-        assert time.monotonic() < give_up_at, f"not within {within_s} s"
+        assert time.monotonic() < give_up_at, f"not within {within_s} s: {what or condition}"
         await asyncio.sleep(0.005)
     return answer
 
