@@ -133,7 +133,7 @@ def test_a_kernel_without_its_fence_is_found_broken_and_named_with_the_seed(clus
         "join lateral (select 1::smallint as attempt, t.lane_id from leasehold.step t where t.step_id = i.step_id)"
     )
     broken = text.replace(guard, f"{anybody} m on true")
-    for seed in range(3, 13):  # whether somebody speaks late enough is chance; where nobody did there is nothing to find
+    for seed in range(3, 13):  # whether somebody speaks late enough is chance; else there is nothing to find
         options = ChaosOptions(for_s=5, seed=seed, stop_every_s=0.7, database=cluster.url, ttl_s=1.0, settle_s=4)
         report = Lab(options, prepare=lambda session: session.connection.execute(broken)).run()
         if not report.held:
