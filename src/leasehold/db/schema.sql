@@ -257,6 +257,43 @@ ALTER TABLE leasehold.holder ALTER COLUMN holder_id ADD GENERATED ALWAYS AS IDEN
     CACHE 1
 );
 
+-- Name: hook; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.hook (
+    hook_id bigint NOT NULL,
+    workflow_id bigint NOT NULL,
+    name text NOT NULL,
+    events text[] NOT NULL,
+    call text NOT NULL,
+    timeout_s double precision NOT NULL,
+    salt text NOT NULL,
+    CONSTRAINT hook_call_check CHECK ((call <> ''::text)),
+    CONSTRAINT hook_events_check CHECK (((cardinality(events) > 0) AND (events <@ '{group_start,group_end,run_start,run_end,run_failed,step_start,step_end,step_failed}'::text[]))),
+    CONSTRAINT hook_name_check CHECK ((name ~ '^[a-z][a-z0-9_.-]{0,62}$'::text)),
+    CONSTRAINT hook_timeout_s_check CHECK (((timeout_s > (0)::double precision) AND (timeout_s <= (86400)::double precision)))
+);
+
+-- Name: hook_call; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.hook_call (
+    step_id bigint NOT NULL,
+    hook_id bigint NOT NULL,
+    event_id bigint NOT NULL,
+    group_id bigint NOT NULL,
+    run_id bigint
+);
+
+-- Name: hook_hook_id_seq; Type: SEQUENCE; Schema: leasehold; Owner: -
+
+ALTER TABLE leasehold.hook ALTER COLUMN hook_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME leasehold.hook_hook_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 -- Name: item; Type: TABLE; Schema: leasehold; Owner: -
 
 CREATE TABLE leasehold.item (
@@ -331,7 +368,7 @@ CREATE VIEW leasehold.item_state AS
 
 CREATE TABLE leasehold.lane (
     lane_id bigint NOT NULL,
-    group_id bigint NOT NULL,
+    group_id bigint,
     workflow_id bigint NOT NULL,
     kind text NOT NULL,
     key text COLLATE pg_catalog."C",
@@ -339,12 +376,19 @@ CREATE TABLE leasehold.lane (
     weight smallint DEFAULT 1 NOT NULL,
     priority smallint DEFAULT 0 NOT NULL,
     paused_until timestamp with time zone,
+    hook_id bigint,
+    subscribed text[],
+    CONSTRAINT lane_of_group_or_hook CHECK (((group_id IS NULL) = (hook_id IS NOT NULL))),
     CONSTRAINT lane_weight_check CHECK ((weight > 0))
 );
 
 -- Name: COLUMN lane.paused_until; Type: COMMENT; Schema: leasehold; Owner: -
 
 COMMENT ON COLUMN leasehold.lane.paused_until IS 'Only workers of earlier releases look at it; pauses stand in leasehold.pause.';
+
+-- Name: COLUMN lane.subscribed; Type: COMMENT; Schema: leasehold; Owner: -
+
+COMMENT ON COLUMN leasehold.lane.subscribed IS 'Events of its runs and steps that somebody wants told; null: none.';
 
 -- Name: lane_lane_id_seq; Type: SEQUENCE; Schema: leasehold; Owner: -
 
@@ -751,7 +795,10 @@ CREATE TABLE leasehold.workflow (
     name text NOT NULL,
     digest bytea NOT NULL,
     linear boolean NOT NULL,
-    created_at timestamp with time zone NOT NULL
+    created_at timestamp with time zone NOT NULL,
+    of_hooks boolean DEFAULT false NOT NULL,
+    subscribed text[],
+    CONSTRAINT workflow_subscribed_check CHECK ((cardinality(subscribed) > 0))
 );
 
 -- Name: workflow_step; Type: TABLE; Schema: leasehold; Owner: -
@@ -870,6 +917,26 @@ ALTER TABLE ONLY leasehold.group_span
 ALTER TABLE ONLY leasehold.holder
     ADD CONSTRAINT holder_pkey PRIMARY KEY (holder_id);
 
+-- Name: hook_call hook_call_hook_id_event_id_key; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.hook_call
+    ADD CONSTRAINT hook_call_hook_id_event_id_key UNIQUE (hook_id, event_id);
+
+-- Name: hook_call hook_call_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.hook_call
+    ADD CONSTRAINT hook_call_pkey PRIMARY KEY (step_id);
+
+-- Name: hook hook_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.hook
+    ADD CONSTRAINT hook_pkey PRIMARY KEY (hook_id);
+
+-- Name: hook hook_workflow_id_name_key; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.hook
+    ADD CONSTRAINT hook_workflow_id_name_key UNIQUE (workflow_id, name);
+
 -- Name: item item_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
 
 ALTER TABLE ONLY leasehold.item
@@ -880,10 +947,10 @@ ALTER TABLE ONLY leasehold.item
 ALTER TABLE ONLY leasehold.item
     ADD CONSTRAINT item_source_id_path_key UNIQUE (source_id, path);
 
--- Name: lane lane_group_id_kind_key_key; Type: CONSTRAINT; Schema: leasehold; Owner: -
+-- Name: lane lane_once; Type: CONSTRAINT; Schema: leasehold; Owner: -
 
 ALTER TABLE ONLY leasehold.lane
-    ADD CONSTRAINT lane_group_id_kind_key_key UNIQUE NULLS NOT DISTINCT (group_id, kind, key);
+    ADD CONSTRAINT lane_once UNIQUE NULLS NOT DISTINCT (group_id, kind, key, hook_id);
 
 -- Name: lane lane_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
 
@@ -1053,6 +1120,10 @@ CREATE INDEX group_delta_ix ON leasehold.group_delta USING btree (group_id);
 
 CREATE INDEX holder_living_ix ON leasehold.holder USING btree (holder_id) WHERE (ended_at IS NULL);
 
+-- Name: hook_call_order_ix; Type: INDEX; Schema: leasehold; Owner: -
+
+CREATE INDEX hook_call_order_ix ON leasehold.hook_call USING btree (group_id, hook_id, run_id, event_id);
+
 -- Name: item_document_ix; Type: INDEX; Schema: leasehold; Owner: -
 
 CREATE INDEX item_document_ix ON leasehold.item USING btree (document_id) WHERE (document_id IS NOT NULL);
@@ -1060,6 +1131,10 @@ CREATE INDEX item_document_ix ON leasehold.item USING btree (document_id) WHERE 
 -- Name: item_run_ix; Type: INDEX; Schema: leasehold; Owner: -
 
 CREATE INDEX item_run_ix ON leasehold.item USING btree (run_id) WHERE (verdict IS NULL);
+
+-- Name: lane_hook_ix; Type: INDEX; Schema: leasehold; Owner: -
+
+CREATE UNIQUE INDEX lane_hook_ix ON leasehold.lane USING btree (hook_id) WHERE (hook_id IS NOT NULL);
 
 -- Name: lane_key_ix; Type: INDEX; Schema: leasehold; Owner: -
 
@@ -1114,6 +1189,16 @@ ALTER TABLE ONLY leasehold.group_completion
 ALTER TABLE ONLY leasehold.group_span
     ADD CONSTRAINT group_span_group_id_fkey FOREIGN KEY (group_id) REFERENCES leasehold.run_group(group_id);
 
+-- Name: hook_call hook_call_hook_id_fkey; Type: FK CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.hook_call
+    ADD CONSTRAINT hook_call_hook_id_fkey FOREIGN KEY (hook_id) REFERENCES leasehold.hook(hook_id);
+
+-- Name: hook hook_workflow_id_fkey; Type: FK CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.hook
+    ADD CONSTRAINT hook_workflow_id_fkey FOREIGN KEY (workflow_id) REFERENCES leasehold.workflow(workflow_id);
+
 -- Name: item item_document_id_fkey; Type: FK CONSTRAINT; Schema: leasehold; Owner: -
 
 ALTER TABLE ONLY leasehold.item
@@ -1133,6 +1218,11 @@ ALTER TABLE ONLY leasehold.item
 
 ALTER TABLE ONLY leasehold.lane
     ADD CONSTRAINT lane_group_id_fkey FOREIGN KEY (group_id) REFERENCES leasehold.run_group(group_id);
+
+-- Name: lane lane_hook_id_fkey; Type: FK CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.lane
+    ADD CONSTRAINT lane_hook_id_fkey FOREIGN KEY (hook_id) REFERENCES leasehold.hook(hook_id);
 
 -- Name: lane lane_key_fkey; Type: FK CONSTRAINT; Schema: leasehold; Owner: -
 

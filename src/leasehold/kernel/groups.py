@@ -6,6 +6,7 @@ is sealed and as many runs have ended as were added; failures do not hold that u
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ import orjson
 from leasehold.db.session import Connection, Session, execute
 from leasehold.db.statements import load
 from leasehold.errors import UsageError
+from leasehold.kernel.hooks import STEP_EVENTS, Hook
 from leasehold.kernel.keys import canonical
 from leasehold.options import TURNS_MAX
 
@@ -66,8 +68,28 @@ def chain(*kinds: str, attempts_max: int = 3) -> list[WorkflowStep]:
     ]
 
 
-def register(session: Session, name: str, steps: Sequence[WorkflowStep]) -> int:
-    """Store a workflow's definition; its id. The same content has the same id; a change gets a new one."""
+def register(
+    session: Session,
+    name: str,
+    steps: Sequence[WorkflowStep],
+    *,
+    hooks: Sequence[Hook] = (),
+    events: Sequence[str] = (),
+) -> int:
+    """Store a workflow's definition; its id. The same content has the same id; a change gets a new one.
+
+    Args:
+        hooks: what is called when something happens; in any order.
+        events: which events of steps are written, besides those that its hooks name: step_start, step_end, step_failed.
+
+    Raises:
+        UsageError: two hooks of one name, or an event that is none of a step.
+    """
+    if twice := [one for one, n in Counter(hook.name for hook in hooks).items() if n > 1]:
+        raise UsageError(f"Workflow '{name}' has two hooks named '{twice[0]}'.", remedy="Give each a name of its own.")
+    if unknown := [one for one in events if one not in STEP_EVENTS]:
+        raise UsageError(f"Workflow '{name}': '{unknown[0]}' is no event of a step.",
+                         remedy=f"Name some of {', '.join(STEP_EVENTS)}; the others are always written.")  # fmt: skip
     body = [
         {
             "kind": step.kind,
@@ -79,7 +101,9 @@ def register(session: Session, name: str, steps: Sequence[WorkflowStep]) -> int:
         | ({"breaker_after": step.breaker_after} if step.breaker_after is not None else {})
         for step in steps
     ]
-    return int(session.fetch(load(PACKAGE, "call_workflow_register"), (name, orjson.dumps(body).decode()))[0][0])
+    called = [hook.as_dict() for hook in sorted(hooks, key=lambda hook: hook.name)]
+    params = (name, orjson.dumps(body).decode(), orjson.dumps(called).decode(), sorted(set(events)))
+    return int(session.fetch(load(PACKAGE, "call_workflow_register"), params)[0][0])
 
 
 def open_group(

@@ -17,6 +17,7 @@ from leasehold.kernel import checks, groups, holders, steps
 from leasehold.kernel import runs as runs_of_kernel
 from leasehold.kernel.groups import GroupState, WorkflowStep
 from leasehold.kernel.holders import Ended
+from leasehold.kernel.hooks import Hook
 from leasehold.kernel.steps import End, LaneRequest, Lease
 from leasehold.testing.races import Borrowed
 
@@ -36,11 +37,18 @@ class Kernel:
     # -- submitting ---------------------------------------------------------------------------------------------------
 
     def group(
-        self, *kinds: str, steps: Sequence[WorkflowStep] | None = None, attempts_max: int = 3, **options: Any
+        self,
+        *kinds: str,
+        steps: Sequence[WorkflowStep] | None = None,
+        attempts_max: int = 3,
+        hooks: Sequence[Hook] = (),
+        events: Sequence[str] = (),
+        **options: Any,
     ) -> int:
         """An open group of a chain of *kinds*, or of the workflow *steps*; *options* as of `groups.open_group`."""
         body = list(steps) if steps is not None else groups.chain(*(kinds or ("work",)), attempts_max=attempts_max)
-        return groups.open_group(self.session, groups.register(self.session, "test", body), **options)[0]
+        workflow = groups.register(self.session, "test", body, hooks=hooks, events=events)
+        return groups.open_group(self.session, workflow, **options)[0]
 
     def add(self, group: int, n: int = 1) -> list[int]:
         """Add *n* runs; their ids."""

@@ -1,1 +1,1 @@
-select leasehold.workflow_register(%s, %s::jsonb)
+select leasehold.workflow_register(%s, %s::jsonb, %s::jsonb, %s::text[])

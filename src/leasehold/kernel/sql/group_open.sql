@@ -43,9 +43,11 @@ begin
         return;
     end if;
     group_id := v_group_id;
-    insert into leasehold.lane (group_id, workflow_id, kind, stage, weight, priority)
-    select v_group_id, p_workflow_id, w.kind, min(w.ix), p_weight, p_priority
-      from leasehold.workflow_step w where w.workflow_id = p_workflow_id group by w.kind;
+    insert into leasehold.lane (group_id, workflow_id, kind, stage, weight, priority, subscribed)
+    select v_group_id, p_workflow_id, w.kind, min(w.ix), p_weight, p_priority, f.subscribed
+      from leasehold.workflow f
+      join leasehold.workflow_step w using (workflow_id)
+     where f.workflow_id = p_workflow_id group by w.kind, f.subscribed;
     insert into leasehold.event (name, group_id, at) values ('group_start', v_group_id, v_now);
 end
 $$;

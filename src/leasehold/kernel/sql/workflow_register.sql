@@ -1,7 +1,10 @@
--- workflow_register: store a workflow's definition, once per content.
+-- workflow_register: store a workflow's definition and its hooks, once per content.
 --
 -- p_steps is a JSON array of {kind, children: [ix...], attempts_max, backoff_s, backoff_max_s, breaker_after}, its order
 -- giving ix; breaker_after may be missing.
+--
+-- p_hooks is one of {name, on: [event...], call, timeout_s, attempts_max, backoff_s, backoff_max_s}; p_events are the
+-- events of steps that are written besides those that hooks name.
 --
 -- A workflow has one first step (index 0) and one last; children come later in the list than their parents.
 --
@@ -9,10 +12,14 @@
 -- Cost     one probe when it is known.
 -- Blocks   briefly when two processes register the same new definition.
 -- Fencing  none needed.
-create or replace function leasehold.workflow_register(p_name text, p_steps jsonb)
+create or replace function leasehold.workflow_register(
+    p_name text, p_steps jsonb, p_hooks jsonb default '[]', p_events text[] default '{}')
 returns bigint language plpgsql as $$
 declare
-    v_digest constant bytea := sha256(convert_to(p_name || ' ' || p_steps::text, 'UTF8'));
+    v_digest constant bytea := sha256(convert_to(
+        p_name || ' ' || p_steps::text
+        || case when p_hooks = '[]' and p_events = '{}' then '' else ' ' || p_hooks::text || ' ' || p_events::text end,
+        'UTF8'));
     v_workflow_id bigint;
     v_sinks integer;
     v_roots integer;
@@ -46,10 +53,14 @@ begin
             message = format('workflow %s has %s steps that wait for none; it needs exactly one', p_name, v_roots),
             hint = 'Let one first step fork into all branches.';
     end if;
-    insert into leasehold.workflow (name, digest, linear, created_at)
+    insert into leasehold.workflow (name, digest, linear, created_at, subscribed)
     values (p_name, v_digest,
             not exists (select from jsonb_array_elements(p_steps) s where jsonb_array_length(s -> 'children') > 1),
-            leasehold.now())
+            leasehold.now(),
+            (select array_agg(distinct e.name order by e.name)
+               from (select unnest(p_events) union all
+                     select o.name from jsonb_array_elements(p_hooks) h, jsonb_array_elements_text(h -> 'on') o(name)
+                      where o.name ~ '^(run|step)_') e(name)))
     on conflict (digest) do nothing
     returning workflow_id into v_workflow_id;
     if v_workflow_id is null then
@@ -64,6 +75,7 @@ begin
            (s.body ->> 'attempts_max')::smallint, (s.body ->> 'backoff_s')::real, (s.body ->> 'backoff_max_s')::real,
            (s.body ->> 'breaker_after')::smallint
       from jsonb_array_elements(p_steps) with ordinality s(body, ord);
+    perform leasehold.hook_register(v_workflow_id, h) from jsonb_array_elements(p_hooks) h;
     return v_workflow_id;
 end
 $$;

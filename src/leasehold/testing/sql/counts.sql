@@ -16,5 +16,7 @@ select n from (
     union all select 'step' as name, count(*) as n from leasehold.step
     union all select 'group_span' as name, count(*) as n from leasehold.group_span
     union all select 'breaker' as name, count(*) as n from leasehold.breaker
+    union all select 'workflow' as name, count(*) as n from leasehold.workflow
+    union all select 'hook_call' as name, count(*) as n from leasehold.hook_call
     union all select 'pause' as name, count(*) as n from leasehold.pause
 ) counted where name = %s

@@ -1,0 +1,98 @@
+"""Hooks: what a workflow wants called when something happens to its groups, runs or steps.
+
+A hook names events and a call: a Python function, `module:function`, or an address that the event is posted to. For
+each event that it names one *call* is made, in the transaction that writes the event, so there is one if and only if
+the event happened, and a crash in between cannot lose it. A call is a step of kind `hook` that belongs to no group and
+no run: it counts nowhere, raises no events, and comes with what steps come with: leases, retries, a history. Its key
+is the same in every attempt, so that whoever is called can tell a repetition.
+
+A hook belongs to a version of a workflow. What was submitted under it keeps it; an edited workflow is another version.
+
+Authoritative: the rows of `leasehold.hook` and `leasehold.hook_call`; where a call stands is where its step stands.
+
+Not here: calling (worker), what a definition file looks like (workflows).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from leasehold.errors import UsageError
+
+GROUP_EVENTS = ("group_start", "group_end")
+RUN_EVENTS = ("run_start", "run_end", "run_failed")
+STEP_EVENTS = ("step_start", "step_end", "step_failed")
+EVENTS = (*GROUP_EVENTS, *RUN_EVENTS, *STEP_EVENTS)
+"""What a hook may name. The events of steps are written only where somebody subscribed to them."""
+KIND = "hook"
+"""The kind of step that a call is."""
+TIMEOUT_MAX_S = 86_400.0
+
+_NAME = re.compile(r"[a-z][a-z0-9_.-]{0,62}")
+_FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+_ADDRESS = re.compile(r"https?://[^\s/]+\S*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hook:
+    """One hook of a workflow.
+
+    Raises:
+        UsageError: a name, an event, a call or a number that it cannot have, saying what was expected.
+    """
+
+    name: str
+    """Unlike the names of the workflow's other hooks: letters, digits, `_`, `.` and `-`, all small."""
+    on: tuple[str, ...]
+    """The events it is called for, of `EVENTS`."""
+    call: str
+    """`module:function`, or an address that begins with http:// or https://."""
+    attempts_max: int = 5
+    """After so many failed attempts the call has failed, and is kept for `leasehold hook retry`."""
+    backoff_s: float = 2.0
+    """The first wait between two attempts; it doubles."""
+    backoff_max_s: float = 300.0
+    timeout_s: float = 30.0
+    """Of one attempt; whatever runs longer is killed, and that is an error like any other."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "on", (self.on,) if isinstance(self.on, str) else tuple(self.on))
+        if not _NAME.fullmatch(self.name):
+            raise UsageError(
+                f"'{self.name}' cannot name a hook.",
+                remedy="Use up to 63 small letters, digits, '_', '.' and '-', a letter first: notify-search.",
+            )
+        if unknown := [one for one in self.on if one not in EVENTS]:
+            raise UsageError(f"Hook '{self.name}': there is no event '{unknown[0]}'.",
+                             remedy=f"Name one or more of {', '.join(EVENTS)}.")  # fmt: skip
+        if not self.on or len(set(self.on)) < len(self.on):
+            raise UsageError(f"Hook '{self.name}' must name one event or more, each once; it names {list(self.on)}.")
+        if not (_FUNCTION.fullmatch(self.call) or _ADDRESS.fullmatch(self.call)):
+            raise UsageError(
+                f"Hook '{self.name}' calls '{self.call}', which is neither a function nor an address.",
+                remedy="Write package.module:function, or https://host/path.",
+            )
+        if not 1 <= self.attempts_max <= 1000:
+            raise UsageError(f"Hook '{self.name}': attempts_max={self.attempts_max} must be between 1 and 1000.")
+        if not 0 <= self.backoff_s <= self.backoff_max_s <= TIMEOUT_MAX_S:
+            raise UsageError(
+                f"Hook '{self.name}': backoff_s={self.backoff_s} must be 0 or more, and backoff_max_s="
+                f"{self.backoff_max_s} no less than that and at most {TIMEOUT_MAX_S:.0f}."
+            )
+        if not 0 < self.timeout_s <= TIMEOUT_MAX_S:
+            raise UsageError(
+                f"Hook '{self.name}': timeout_s={self.timeout_s} must be above 0 and at most {TIMEOUT_MAX_S:.0f}."
+            )
+
+    def as_dict(self) -> dict[str, object]:
+        """As it is registered; `on` in the order of `EVENTS`, so that its order in a file makes no other version."""
+        return {
+            "name": self.name,
+            "on": [one for one in EVENTS if one in self.on],
+            "call": self.call,
+            "attempts_max": self.attempts_max,
+            "backoff_s": self.backoff_s,
+            "backoff_max_s": self.backoff_max_s,
+            "timeout_s": self.timeout_s,
+        }
