@@ -11,6 +11,7 @@ import pytest
 from psycopg import errors as pg
 from worker_help import eventually
 
+from leasehold.db import session as sessions
 from leasehold.db.line import Line
 from leasehold.db.pool import Pool
 from leasehold.db.session import Session
@@ -152,6 +153,29 @@ def test_timeouts_of_statements_and_locks_and_broken_constraints_are_raised_at_o
         session.run(work)
     assert len(calls) == 1
     assert session.fetch("select 1") == [(1,)], "and the session is as good as before"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"), [({"user": "nobody_at_all"}, "role"), ({"dbname": "not_there"}, "database")]
+)
+def test_a_server_that_does_not_let_us_in_is_asked_once(database: str, monkeypatch, wrong: dict[str, str], says: str):
+    opened: list[str] = []
+    really = sessions._open
+    monkeypatch.setattr(sessions, "_open", lambda *args: opened.append("once") or really(*args))
+    with (
+        Session(Target(url=psycopg.conninfo.make_conninfo(database, **wrong))) as stranger,
+        pytest.raises(DatabaseUnavailable, match=f'{says} "[a-z_]*" does not exist'),
+    ):
+        stranger.fetch("select 1")
+    assert opened == ["once"]
+
+
+def test_a_session_that_has_been_in_before_goes_on_trying_when_it_is_turned_away(database: str, session: Session):
+    with Session(Target(url=database), patience_s=30) as regular:
+        assert regular.fetch("select 1") == [(1,)]
+        work, calls = failing(lambda: psycopg.OperationalError('FATAL:  role "leasehold" does not exist'), times=2)
+        assert regular.run(work) == 1
+        assert len(calls) == 3
 
 
 def test_what_a_session_has_given_up_is_not_tried_again_by_another_around_it(database: str):

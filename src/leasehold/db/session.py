@@ -70,6 +70,12 @@ POOLER_LIMITS = re.compile(
 """A pooler whose places are all taken, in the words of those that say so under a SQLSTATE of no use (XX000, 08P01)."""
 POOLER_TIMED_OUT = re.compile(r"(?i)\bquery[_ ]timeout\b")
 """A pooler that ended a statement for its length: as final as the server's own statement timeout."""
+TURNED_AWAY = re.compile(
+    r'(?i)password authentication failed|no password supplied|(role|database|user) "[^"]*" does not exist'
+    r"|no pg_hba\.conf entry|peer authentication failed|tenant or user not found"
+)
+"""A server that answers and lets us not in. The driver tells it of no SQLSTATE. Final for a session that has never been
+in: the address is wrong. One that has been in goes on trying: a server may be coming back from somewhere."""
 NEVER_AGAIN = (
     pg.QueryCanceled,
     pg.LockNotAvailable,
@@ -166,9 +172,9 @@ class Session:
             except NEVER_AGAIN as error:
                 raise translate(error) from error
             except TRY_AGAIN as error:
-                if POOLER_TIMED_OUT.search(str(error)):
+                if (final := self._final(error)) is not None:
                     self._drop()
-                    raise translate(error) from error
+                    raise final from error
                 if not isinstance(error, (pg.SerializationFailure, pg.DeadlockDetected)):
                     self._drop()
                 failure = error
@@ -183,6 +189,19 @@ class Session:
                 ) from failure
             time.sleep(pause_s)
             pause_s = min(1.0, random.uniform(0.02, pause_s * 3))
+
+    def _final(self, error: psycopg.Error) -> Exception | None:
+        """What trying again cannot mend, though it looks like a lost connection."""
+        if POOLER_TIMED_OUT.search(str(error)):
+            return translate(error)
+        if self.connected_at_s or not TURNED_AWAY.search(str(error)):
+            return None
+        said = first_line(error).rpartition("FATAL:")[2].strip()
+        return DatabaseUnavailable(
+            f"The database server lets us not in: {said}",
+            remedy="Check user, password and database name in the address.",
+            target=self.target.described(),
+        )
 
     # -- the connection -----------------------------------------------------------------------------------------------
 
