@@ -56,7 +56,9 @@ def mistakes(text: str) -> list[str]:
         words = re.sub("[\"',:.]+(?=\\s|$)", "", said).split()
         name = words[0]
         command = KNOWN.get(name)
-        if isinstance(command, click.Group):
+        by_itself = isinstance(command, click.Group) and command.invoke_without_command
+        inner = words[1:] and words[1] in getattr(command, "commands", {})
+        if isinstance(command, click.Group) and (inner or not by_itself):
             name = " ".join(words[:2])
             command = KNOWN.get(name)
         if command is None and name.endswith("…"):

@@ -64,6 +64,39 @@ def show(group_id: int, database: str | None, home: str | None, as_json: bool) -
     return 0
 
 
+@group.command("why")
+@GROUP
+@common.common
+def why_(group_id: int, database: str | None, home: str | None, as_json: bool) -> int:
+    """Say in one sentence how the group ended, or what its runs wait for."""
+    from leasehold.cli import why
+
+    with common.open_session(common.settings(database, home)) as session:
+        return why.answer(*why.find_group(session, group_id), as_json=as_json)
+
+
+@group.command("seal")
+@GROUP
+@common.common
+def seal(group_id: int, database: str | None, home: str | None, as_json: bool) -> int:
+    """Say that nothing more will be added, so that the group completes when its runs have ended."""
+    from leasehold.kernel import groups
+
+    with common.open_session(common.settings(database, home)) as session:
+        before = _known(session, group_id)
+        groups.seal(session, group_id)
+        state = _known(session, group_id)
+    if as_json:
+        emit("complete", group_id=group_id, sealed=not before.sealed, completed=state.completed)
+    elif before.sealed:
+        say(f"group {group_id} was sealed already")
+    else:
+        left = state.added - state.ended
+        rest = f"it completes when {counted(left, 'more run')} have ended" if left else f"it {stands(state)}"
+        say(f"group {group_id} is sealed: {rest}")
+    return 0
+
+
 @group.command("retry")
 @GROUP
 @click.option("--all", "everything", is_flag=True, help="Every run that failed.")

@@ -12,6 +12,8 @@ from leasehold.cli.common import counted, emit, parse_time, say
 
 RUNS = click.argument("run_ids", nargs=-1, required=True, type=click.IntRange(1, 2**53), metavar="RUN...")
 
+STATES = ("open", "succeeded", "failed", "cancelled")
+
 
 @click.group()
 def run() -> None:
@@ -46,6 +48,43 @@ def show(run_id: int, database: str | None, home: str | None, as_json: bool) -> 
         say(f"  {end.at.astimezone():%Y-%m-%d %H:%M:%S}  {steps.step_name(end.step_id)} {end.kind}, "
             f"attempt {end.attempt}: {end.ended}{reason}")  # fmt: skip
     return 0
+
+
+@run.command("list")
+@click.option("--group", "group_id", type=click.IntRange(1, 2**53), metavar="GROUP", help="Runs of one group only.")
+@click.option("--state", type=click.Choice(STATES), help="Only runs that are open, or that ended so.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="Newest first.")
+@common.common
+def listed(
+    group_id: int | None, state: str | None, limit: int, database: str | None, home: str | None, as_json: bool
+) -> int:
+    """The newest runs: of one group or of all, in any state or in one."""
+    from leasehold.kernel import runs
+
+    with common.open_session(common.settings(database, home)) as session:
+        found = runs.newest(session, group_id=group_id, state=state, limit=limit)
+    if as_json:
+        emit("complete", runs=[asdict(one) for one in found])
+        return 0
+    for one in found:
+        label = f" ({one.label})" if one.label else ""
+        say(f"run {one.run_id} of group {one.group_id}{label}: {one.ended or 'open'}: {short(one.item)}")
+    if not found:
+        say("no such runs" if group_id or state else "no runs yet")
+    return 0
+
+
+@run.command("why")
+@click.argument("run_id", type=click.IntRange(1, 2**53), metavar="RUN")
+@common.common
+def why_(run_id: int, database: str | None, home: str | None, as_json: bool) -> int:
+    """Say in one sentence where the run stands: its first step that has not succeeded, or its last one."""
+    from leasehold.cli import why
+    from leasehold.kernel import runs
+
+    with common.open_session(common.settings(database, home)) as session:
+        runs.facts(session, [run_id])
+        return why.answer([], why.current(session, run_id), as_json=as_json)
 
 
 @run.command("cancel")

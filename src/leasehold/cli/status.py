@@ -59,20 +59,22 @@ def collect(
 ) -> dict[str, Any]:
     from leasehold.documents import reports
     from leasehold.documents.sync import find_collection
-    from leasehold.kernel import bounds, breakers, checks, groups, holders, pauses
+    from leasehold.kernel import bounds, breakers, checks, conditions, groups, holders, pauses
     from leasehold.stores import pg
 
     if collection is not None:
         find_collection(session, collection)
     sources = reports.source_states(session, collection)
     ids = [one.source_id for one in sources]
+    living = holders.living(session)
     return {
         "database": chosen.target.described(),
         "routes": routes_of(chosen),
         "vectors": "pgvector" if pg.has_pgvector(session) else "exact search without pgvector",
         "sources": [asdict(one) for one in sources],
         "groups": [asdict(state) for one in groups.open_ids(session) if (state := groups.state(session, one))],
-        "holders": [asdict(one) for one in holders.living(session)],
+        "holders": [asdict(one) for one in living],
+        "conditions": [asdict(one) for one in conditions.conditions(conditions.standing(session), living)],
         "paused": [asdict(one) for one in pauses.current(session)],
         "bounds": [asdict(one) for one in bounds.current(session)],
         "breakers": [asdict(one) for one in breakers.current(session)],
@@ -120,6 +122,7 @@ def lines(found: dict[str, Any], states: list[str]) -> list[str]:
             f"group {one['group_id']}: {ended:,} of {one['added']:,} runs ended, "
             f"{one['failed']:,} failed: {one['label']}"
         )
+    said += [condition_line(one) for one in found["conditions"]]
     for one in found["paused"]:
         why = f" ({one['why']})" if one["why"] else ""
         said.append(f"{one['what']} {one['name']} is paused {shown_end(one['until'])} by {one['by']}{why}")
@@ -130,6 +133,8 @@ def lines(found: dict[str, Any], states: list[str]) -> list[str]:
         late = "; EXPIRED, about to be reaped" if one["expired"] else ""
         if one["silent"]:
             late += f"; SILENT for {one['silent_s']:.0f} s while work waits: {one['silent']}"
+        if one["drain"]:
+            late += f"; drained by {one['drained_by']}"
         said.append(f"{one['kind']} {one['name']} (pid {one['pid']}): holds {holdings(one)}, "
                     f"heard {one['heard_s']:.0f} s ago{late}")  # fmt: skip
     if found["groups"] and not [one for one in found["holders"] if one["kind"] == "worker"]:
@@ -147,6 +152,12 @@ def lines(found: dict[str, Any], states: list[str]) -> list[str]:
     if failures and "failed" not in states:
         said.append(f"{counted(failures, 'file')} failed: leasehold status --failed")
     return said
+
+
+def condition_line(one: dict[str, Any]) -> str:
+    """Work that does not go on: one of the four words, how much, since when, why."""
+    age = f", the oldest for {one['age_s']:.0f} s" if one["age_s"] is not None else ""
+    return f"{one['word'].upper()}: {counted(one['steps'], 'step')} of {one['kind']}{age}: {one['why']}"
 
 
 def holdings(holder: dict[str, Any]) -> str:

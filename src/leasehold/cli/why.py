@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import asdict
 from typing import Any
 
@@ -12,31 +13,41 @@ from leasehold.cli import common
 from leasehold.cli.common import emit, say
 from leasehold.errors import NotFound
 
+GROUP = re.compile(r"group:([0-9]{1,15})", re.ASCII)
+
 
 @click.command()
 @click.argument("what", metavar="ID")
 @common.common
 def why(what: str, database: str | None, home: str | None, as_json: bool) -> int:
-    """Say where a step (17.3), a run (17) or a file (its path) stands, and what it waits for."""
+    """Say where a step (17.3), a run (17), a group (group:5) or a file (its path) stands, and what it waits for."""
+    with common.open_session(common.settings(database, home)) as session:
+        return answer(*find(session, what), as_json=as_json)
+
+
+def answer(lines: list[str], facts: list[Any], *, as_json: bool) -> int:
     from leasehold.kernel import why as reasons
 
-    chosen = common.settings(database, home)
-    with common.open_session(chosen) as session:
-        facts = find(session, what)
-        said = [reasons.sentence(one) for one in facts[1]] + facts[0]
+    said = [reasons.sentence(one) for one in facts] + lines
     if as_json:
-        emit("complete", why=said, steps=[asdict(one) for one in facts[1]])
+        emit("complete", why=said, steps=[asdict(one) for one in facts])
     else:
         for line in said:
             say(line)
     return 0
 
 
+def find_group(session: Any, group_id: int) -> tuple[list[str], list[Any]]:
+    from leasehold.kernel import why_group
+
+    return [why_group.sentence(session, group_id)], []
+
+
 def find(session: Any, what: str) -> tuple[list[str], list[Any]]:
     """(lines said already, facts of the steps in question).
 
     Raises:
-        NotFound: no step, run or item is called so.
+        NotFound: no step, run, group or item is called so.
     """
     from leasehold.kernel import steps
     from leasehold.kernel import why as reasons
@@ -47,6 +58,8 @@ def find(session: Any, what: str) -> tuple[list[str], list[Any]]:
             return [], [facts]
     except ValueError:
         pass
+    if (group := GROUP.fullmatch(what)) is not None:
+        return find_group(session, int(group[1]))
     if what.isascii() and what.isdigit() and len(what) < 16 and (of_run := current(session, int(what))):
         return [], of_run
     from leasehold.documents import reports
@@ -64,8 +77,9 @@ def find(session: Any, what: str) -> tuple[list[str], list[Any]]:
         if not lines and (one.path == what or one.path.endswith("/" + what))
     ]
     if not lines and not found:
-        raise NotFound(f"There is no step, run or file '{what}'.",
-                       remedy="Steps are written 17.3, runs 17; files by their path within the source.")  # fmt: skip
+        raise NotFound(f"There is no step, run, group or file '{what}'.",
+                       remedy="Steps are written 17.3, runs 17, groups group:5; files by their path in the source.",
+        )  # fmt: skip
     return lines, found
 
 

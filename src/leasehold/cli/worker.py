@@ -1,4 +1,4 @@
-"""`leasehold worker`: a keeper with its children, on this or another machine."""
+"""`leasehold worker`: a keeper with its children, and what can be told to workers on any machine."""
 
 from __future__ import annotations
 
@@ -8,24 +8,40 @@ from dataclasses import asdict
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from leasehold.cli import common
-from leasehold.cli.common import emit, note
+from leasehold.cli.common import counted, emit, note, say
 from leasehold.cli.ingest import hands
-from leasehold.errors import UsageError
+from leasehold.errors import NotFound, UsageError
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option("--processes", type=int, metavar="P", help="Worker processes [one per core].")
 @click.option("--consumers", metavar="POOLS", help="Consumers of each process by kind: parse=2,*=4 [*=2].")
 @click.option("--until-idle", is_flag=True, help="Stop when no open group has anything left to do.")
 @click.option("--stop-within", type=float, default=30.0, show_default=True, metavar="S", help="Grace of a stop.")
 @common.common
+@click.pass_context
 def worker(
-    processes: int | None, consumers: str | None, until_idle: bool, stop_within: float, database: str | None,
-    home: str | None, as_json: bool,
+    context: click.Context, processes: int | None, consumers: str | None, until_idle: bool, stop_within: float,
+    database: str | None, home: str | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Work on whatever is queued until stopped. SIGTERM or Ctrl-C: running steps finish; twice: at once."""
+    if context.invoked_subcommand is None:
+        return work(processes, consumers, until_idle, stop_within, database, home, as_json=as_json)
+    given = [one for one in context.params if context.get_parameter_source(one) is ParameterSource.COMMANDLINE]
+    if given:
+        flag = f"--{given[0].replace('_', '-')}"
+        raise UsageError(f"{flag} stands before '{context.invoked_subcommand}'.",
+                         remedy=f"Write it behind: leasehold worker {context.invoked_subcommand} …")  # fmt: skip
+    return 0
+
+
+def work(
+    processes: int | None, consumers: str | None, until_idle: bool, stop_within: float, database: str | None,
+    home: str | None, *, as_json: bool,
+) -> int:  # fmt: skip
     from leasehold.documents.kinds import WORKFLOW
     from leasehold.worker import room
     from leasehold.worker.documents import FACTORY
@@ -62,8 +78,10 @@ def worker(
     ended, failed = keeper.counts()
     session.close()
     if as_json:
-        emit("complete", ended=ended, failed=failed, restarts=keeper.restarts)
+        emit("complete", ended=ended, failed=failed, restarts=keeper.restarts, drained=keeper.drained)
     else:
+        if keeper.drained:
+            note("drained: what was held is finished")
         note(f"{ended:,} steps ended, {failed:,} failed")
     return 0
 
@@ -83,3 +101,108 @@ def has_work(session: Any) -> bool:
 
     states = [groups.state(session, group_id) for group_id in groups.open_ids(session)]
     return any(one is not None and one.ended < one.added for one in states)
+
+
+# -- workers anywhere -------------------------------------------------------------------------------------------------
+
+
+@worker.command("list")
+@click.option("--host", metavar="HOST", help="Those of one machine only.")
+@click.option("--kind", metavar="KIND", help="Those that serve this kind only.")
+@common.common
+def listed(host: str | None, kind: str | None, database: str | None, home: str | None, as_json: bool) -> int:
+    """Every worker process that lives, on any machine: what it holds, serves, and was told."""
+    from leasehold.kernel import holders
+
+    with common.open_session(common.settings(database, home)) as session:
+        found = [one for one in holders.living(session) if one.kind == "worker" and host in (None, one.host)
+                 and (kind is None or one.kinds is None or kind in one.kinds)]  # fmt: skip
+    if as_json:
+        emit("complete", workers=[asdict(one) for one in found])
+        return 0
+    for one in found:
+        serves = ", ".join(one.kinds) if one.kinds is not None else "it has not said what"
+        drained = f"; drained by {one.drained_by}, then to {_then(one.drain)}" if one.drain else ""
+        late = "; EXPIRED, about to be reaped" if one.expired else ""
+        silent = f"; SILENT for {one.silent_s:.0f} s: {one.silent}" if one.silent else ""
+        say(f"worker {one.holder_id}: {one.name} on {one.host} (pid {one.pid}): holds {counted(one.steps, 'step')}, "
+            f"serves {serves}, heard {one.heard_s:.0f} s ago{drained}{late}{silent}")  # fmt: skip
+    if not found:
+        say("no such workers" if host or kind else "no worker runs")
+    return 0
+
+
+def which(function: Any) -> Any:
+    """WORKER..., --host, --all, --dry-run."""
+    options = (
+        click.argument("workers", nargs=-1, type=click.IntRange(1, 2**53), metavar="[WORKER...]"),
+        click.option("--host", metavar="HOST", help="Every worker of one machine."),
+        click.option("--all", "everything", is_flag=True, help="Every worker."),
+        click.option("--dry-run", is_flag=True, help="Only say which it would be, and how many."),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+@worker.command("drain")
+@which
+@click.option("--idle", is_flag=True, help="Stay, and claim again after `worker resume`; without it: end.")
+@common.common
+def drain(
+    workers: tuple[int, ...], host: str | None, everything: bool, dry_run: bool, idle: bool, database: str | None,
+    home: str | None, as_json: bool,
+) -> int:  # fmt: skip
+    """Let workers finish what they hold and claim no more; then they end, without a successor.
+
+    It is kept in the database: workers on other machines heed it too, within a heartbeat. `leasehold worker list` names
+    them.
+    """
+    from leasehold.kernel import holders
+
+    how = holders.IDLE if idle else holders.END
+    return _tell(workers, host, everything, dry_run, how, database, home, as_json=as_json)
+
+
+@worker.command("resume")
+@which
+@common.common
+def resume(
+    workers: tuple[int, ...], host: str | None, everything: bool, dry_run: bool, database: str | None,
+    home: str | None, as_json: bool,
+) -> int:  # fmt: skip
+    """Let drained workers that have not ended claim again."""
+    return _tell(workers, host, everything, dry_run, None, database, home, as_json=as_json)
+
+
+def _tell(
+    workers: tuple[int, ...], host: str | None, everything: bool, dry_run: bool, how: str | None,
+    database: str | None, home: str | None, *, as_json: bool,
+) -> int:  # fmt: skip
+    from leasehold.kernel import holders
+
+    if bool(workers) + bool(host) + everything != 1:
+        raise UsageError("Say which workers.", remedy="Name them (leasehold worker list), or give --host or --all.")
+    with common.open_session(common.settings(database, home)) as session:
+        living = [one for one in holders.living(session) if one.kind == "worker"]
+        for missing in sorted(set(workers) - {one.holder_id for one in living}):
+            raise NotFound(f"There is no worker {missing}, or it has ended.", remedy="Run `leasehold worker list`.")
+        meant = [one for one in living if everything or one.holder_id in workers or one.host == host]
+        new = [one.holder_id for one in meant if one.drain != how]
+        told = new if dry_run else holders.drain(session, new, how)
+    if as_json:
+        emit("complete", dry_run=dry_run, workers=told, drain=how, meant=len(meant))
+        return 0
+    what = "claim again" if how is None else f"claim no more, finish what they hold, and then {_then(how)}"
+    for one in meant:
+        if one.holder_id in told:
+            say(f"  worker {one.holder_id}: {one.name} on {one.host}, holds {counted(one.steps, 'step')}")
+    said = (
+        f"{counted(len(told), 'worker')} {'would be' if dry_run else 'are' if len(told) != 1 else 'is'} told to {what}"
+    )
+    say(f"{said}; {counted(len(meant) - len(told), 'other')} had been told" if len(told) < len(meant) else said)
+    return 0
+
+
+def _then(how: str | None) -> str:
+    return "stay idle" if how == "idle" else "end"

@@ -239,7 +239,13 @@ CREATE TABLE leasehold.holder (
     claim_no bigint DEFAULT 0 NOT NULL,
     ended_at timestamp with time zone,
     end_reason text,
+    kinds text[],
+    drain text,
+    drained_at timestamp with time zone,
+    drained_by text,
     CONSTRAINT holder_check CHECK (((ended_at IS NULL) = (end_reason IS NULL))),
+    CONSTRAINT holder_drain CHECK ((((drain IS NULL) = (drained_at IS NULL)) AND ((drain IS NULL) = (drained_by IS NULL)))),
+    CONSTRAINT holder_drain_check CHECK ((drain = ANY (ARRAY['end'::text, 'idle'::text]))),
     CONSTRAINT holder_end_reason_check CHECK ((end_reason = ANY (ARRAY['left'::text, 'reaped'::text]))),
     CONSTRAINT holder_kind_check CHECK ((kind = ANY (ARRAY['worker'::text, 'cli'::text, 'web'::text, 'hook'::text, 'sql'::text]))),
     CONSTRAINT holder_ttl_check CHECK ((ttl > '00:00:00'::interval))
@@ -495,7 +501,8 @@ CREATE TABLE leasehold.ready (
     "position" bigint NOT NULL,
     step_id bigint NOT NULL,
     attempt smallint NOT NULL,
-    unstarted boolean NOT NULL
+    unstarted boolean NOT NULL,
+    since timestamp with time zone DEFAULT leasehold.now()
 );
 
 -- Name: refusal; Type: TABLE; Schema: leasehold; Owner: -

@@ -12,8 +12,11 @@ from dataclasses import dataclass
 
 from leasehold.db.session import Session
 from leasehold.db.statements import load
+from leasehold.errors import UsageError
+from leasehold.kernel.pauses import whoami
 
 PACKAGE = "leasehold.kernel"
+END, IDLE = "end", "idle"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +46,33 @@ class Kept:
 
     tokens: frozenset[int]
     cancelled: frozenset[int] = frozenset()
+    drain: str | None = None
+    """It is to claim no more, and then to `end`, or to stay `idle`."""
 
 
 def heartbeat(session: Session, holder_ids: Sequence[int]) -> dict[int, Kept]:
     """Keep *holder_ids* alive; for each that still lives what it holds. A missing holder has lost everything."""
     rows = session.fetch(load(PACKAGE, "call_holder_heartbeat"), (list(holder_ids),))
-    return {holder_id: Kept(frozenset(tokens), frozenset(cancelled)) for holder_id, tokens, cancelled in rows}
+    return {holder: Kept(frozenset(tokens), frozenset(cancelled), drain) for holder, tokens, cancelled, drain in rows}
+
+
+def serve(session: Session, holder_id: int, kinds: Sequence[str]) -> None:
+    """Say which kinds a worker serves, for whoever asks why one is not claimed."""
+    session.fetch(load(PACKAGE, "call_holder_serve"), (holder_id, sorted(kinds)))
+
+
+def drain(session: Session, holder_ids: Sequence[int], how: str | None, *, by: str = "") -> list[int]:
+    """Tell workers to claim no more, to finish what they hold, and then to `end` or to stay `idle`; None: to go on.
+
+    Returns:
+        Those that were told something new. They learn it with their next heartbeat, on any host.
+
+    Raises:
+        UsageError: *how* is none of these.
+    """
+    if how not in (END, IDLE, None):
+        raise UsageError(f"drain={how!r} must be '{END}' or '{IDLE}'.")
+    return list(session.fetch(load(PACKAGE, "call_holder_drain"), (list(holder_ids), how, by or whoami()))[0][0])
 
 
 def leave(session: Session, holder_id: int) -> int:
@@ -109,10 +133,16 @@ class Living:
     silent_s: float | None = None
     seats: Sequence[str] = ()
     """The keys of the resources at which it has a seat without a step."""
+    kinds: Sequence[str] | None = None
+    """What it serves; None: it has not said."""
+    drain: str | None = None
+    """It claims no more, and then it will `end`, or stays `idle`."""
+    drained_by: str | None = None
+    drained_s: float | None = None
 
 
 def living(session: Session) -> list[Living]:
-    """All holders that have not ended, with how many steps each holds."""
+    """All holders that have not ended, with how many steps each holds, what it serves, and whether it is drained."""
     return [Living(*row) for row in session.fetch(load(PACKAGE, "holders_now"))]
 
 

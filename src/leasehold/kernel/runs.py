@@ -63,6 +63,14 @@ def facts(session: Session, run_ids: Sequence[int]) -> list[RunFacts]:
     return found
 
 
+def newest(
+    session: Session, *, group_id: int | None = None, state: str | None = None, limit: int = 100
+) -> list[RunFacts]:
+    """The newest runs, newest first: of one group or of all, in any *state* (open, succeeded, failed, cancelled)."""
+    params = {"group": group_id, "state": state, "limit": limit}
+    return [RunFacts(*row) for row in session.fetch(load(PACKAGE, "runs_newest"), params)]
+
+
 def outcomes(session: Session, run_id: int) -> list[StepEnd]:
     """Every end of every step of the run, oldest first."""
     return [StepEnd(*row) for row in session.fetch(load(PACKAGE, "run_outcomes"), {"run": run_id})]

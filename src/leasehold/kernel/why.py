@@ -56,6 +56,14 @@ class Facts:
     full_taken: int | None
     full_who: str | None
     workers: int
+    """Workers that live; `serving`: that know this kind, or have not said what they know; `willing`: not drained."""
+    serving: int
+    willing: int
+    waits_s: float | None
+    """Since when it is ready; None also for what was ready before the database kept that."""
+    expired: bool | None
+    """Its holder's heartbeat is late."""
+    drain: str | None
 
 
 def step_facts(session: Session, step_id: int) -> Facts | None:
@@ -89,11 +97,14 @@ def _delayed(facts: Facts) -> str:
     left = facts.ready_in_s or 0.0
     when = f"in {left:.1f} s" if left > 0 else "at the next look of any worker"
     if facts.delayed_for == "backoff":
-        why = f"attempt {(facts.attempt or 1) - 1} of {facts.attempts_max} ended with '{facts.reason}'"
+        tried = f"attempt {(facts.attempt or 1) - 1} of {facts.attempts_max}"
+        why = f"{tried} ended with '{facts.reason}'{_last(facts.detail)}"
     else:
         why = facts.delayed_for or "snoozed"
     if left <= 0 and not facts.workers:
         when = "as soon as a worker runs; none does"
+    elif not facts.serving and facts.workers:
+        when = f"{when}, but no worker knows this kind"
     return f"is delayed: {why}; ready {when}{f', but {held}' if (held := _held_back(facts)) else ''}"
 
 
@@ -139,16 +150,40 @@ def _ready(facts: Facts) -> str:
         return f"is ready, but {held}"
     if facts.full_key:
         return f"is ready, but {_full(facts)}"
-    if not facts.workers:
-        return "is ready, but no worker runs: start `leasehold worker`, or run the ingest again"
+    if nobody := _nobody(facts):
+        return f"is ready, but {nobody}"
     if facts.alone:
         return "is ready and waits for a worker that holds nothing else, because its last holder died with it"
     others = f"behind {facts.ahead:,} others in its lane" if facts.ahead else "first in its lane"
-    return f"is ready, {others}; {facts.workers} {'worker runs' if facts.workers == 1 else 'workers run'}"
+    since = f", for {facts.waits_s:.0f} s" if facts.waits_s is not None and facts.waits_s >= 1 else ""
+    return f"is ready{since}, {others}; {_run(facts.willing)}"
+
+
+def _nobody(facts: Facts) -> str:
+    """Why no worker will come for it; '' when one may."""
+    if not facts.workers:
+        return "no worker runs: start `leasehold worker`, or run the ingest again"
+    if not facts.serving:
+        return f"no worker knows this kind: {_run(facts.workers)}, and none of them serves '{facts.kind}'"
+    if not facts.willing:
+        return (
+            f"every worker that serves '{facts.kind}' is drained and claims no more: "
+            "start another one, or `leasehold worker resume --all`"
+        )
+    return ""
+
+
+def _run(n: int) -> str:
+    return f"{n} {'worker runs' if n == 1 else 'workers run'}"
 
 
 def _leased(facts: Facts) -> str:
     page = f", one of a page of {facts.page}" if facts.page and facts.page > 1 else ""
+    if facts.expired:
+        return (
+            f"is leased by worker {facts.holder} (pid {facts.pid}), which was last heard {facts.heard_s or 0:.0f} s "
+            f"ago and is dead: it goes back as soon as another worker looks{'' if facts.workers else '; none runs'}"
+        )
     return (
         f"is leased by worker {facts.holder} (pid {facts.pid}) for {facts.leased_s or 0:.1f} s under token "
         f"{facts.token}{page}; attempt {facts.attempt} of {facts.attempts_max}; "
@@ -158,6 +193,12 @@ def _leased(facts: Facts) -> str:
 
 def _ended(facts: Facts) -> str:
     reason = f": {facts.reason}" if facts.reason else ""
-    detail = f" ({facts.detail.splitlines()[-1][:300]})" if facts.detail and facts.ended != "succeeded" else ""
+    detail = _last(facts.detail) if facts.ended != "succeeded" else ""
     when = f" at {facts.ended_at:%Y-%m-%d %H:%M:%S}" if facts.ended_at else ""
     return f"{facts.ended or 'is nowhere'}{when}{reason}{detail}"
+
+
+def _last(detail: str | None) -> str:
+    """The last line of what happened: of a trace it is the one that tells."""
+    lines = (detail or "").strip().splitlines()
+    return f" ({lines[-1][:300]})" if lines else ""

@@ -102,7 +102,7 @@ def _hear(worker: Worker, loop: asyncio.AbstractEventLoop, stop: asyncio.Event, 
         said = json.loads(line)
         if "beat" in said:
             tokens = said["tokens"]
-            kept = None if tokens is None else Kept(frozenset(tokens), frozenset(said["cancelled"]))
+            kept = None if tokens is None else Kept(frozenset(tokens), frozenset(said["cancelled"]), said["drain"])
             worker.beaten(said["beat"], kept)
         elif "stop" in said:
             stop_within[0] = said["stop"]

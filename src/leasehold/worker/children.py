@@ -89,7 +89,7 @@ class Child:
             self._send()
             if not self._unsent or kept is None:
                 said = (
-                    {"tokens": sorted(kept.tokens), "cancelled": sorted(kept.cancelled)}
+                    {"tokens": sorted(kept.tokens), "cancelled": sorted(kept.cancelled), "drain": kept.drain}
                     if kept is not None
                     else {"tokens": None}
                 )

@@ -157,7 +157,7 @@ class Claimer:
         self._wake = asyncio.Event()
         self._news, self._heard, self._ration = True, False, Ration()
         self._more = self._cycling = False
-        self._stopping = self._gone = False
+        self._stopping = self._gone = self._drained = False
 
     # -- for the worker -----------------------------------------------------------------------------------------------
 
@@ -180,6 +180,12 @@ class Claimer:
         self._gone = True
         self._wake.set()
 
+    def drain(self, drained: bool) -> None:
+        """Whether to claim no more; what is held is finished."""
+        if drained != self._drained:
+            self._drained, self._news = drained, True
+            self._wake.set()
+
     def stop(self) -> None:
         self._stopping = True
         self._wake.set()
@@ -187,7 +193,7 @@ class Claimer:
     def join(self, holder_id: int) -> None:
         """Claim for this holder from now on. What was asked for another one has gone back with it."""
         self._holder_id, self._number = holder_id, 0
-        self._asked, self._gone, self._alone_lanes = None, False, ()
+        self._asked, self._gone, self._drained, self._alone_lanes = None, False, False, ()
         self._news = True
 
     async def run(self) -> None:
@@ -242,6 +248,11 @@ class Claimer:
             self._more = bool(deliveries) and self._something_is_left
 
     @property
+    def asking(self) -> bool:
+        """Whether a claim is under way, or its answer is still to be asked for."""
+        return self._cycling or self._asked is not None
+
+    @property
     def quiet(self) -> bool:
         """Whether all that the last look found is claimed, and nothing is asked or announced: free slots stay free."""
         waits = (
@@ -252,7 +263,7 @@ class Claimer:
             or self._asked is not None
             or self._something_is_left
         )
-        return not (waits or self._stopping or self._gone or self._ledger.alone)
+        return not (waits or self._stopping or self._gone or self._drained or self._ledger.alone)
 
     @property
     def _something_is_left(self) -> bool:
@@ -265,6 +276,8 @@ class Claimer:
     def _why_not(self) -> Doing:
         """Why nothing may be asked now; LOOKING: it may."""
         ledger = self._ledger
+        if self._drained:
+            return Doing.DRAINED
         if self._full():
             return Doing.FULL
         if ledger.alone or (self._alone_lanes and ledger.busy):

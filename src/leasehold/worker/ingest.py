@@ -353,6 +353,9 @@ class Ingest:
         if self._stop.wait(pause_s):
             self.report.outcome = "interrupted"
             return True
+        if self.keeper is not None and self.keeper.drained:
+            self.report.outcome = "partial"
+            return True
         if self.keeper is not None and not self.keeper.alive:
             raise LeaseholdError("The workers' keeper has failed.", remedy="Read the log above; run ingest again.")
         return False

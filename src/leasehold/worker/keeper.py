@@ -97,6 +97,8 @@ class Place:
     not_before: float = 0.0
     pause_s: float = 0.0
     unexplained_at: float = float("-inf")
+    drain: str | None = None
+    """What its child was told: a place that is drained to its end gets no other child, an idle one an idle one."""
 
 
 class Keeper:
@@ -174,6 +176,11 @@ class Keeper:
             )
 
     @property
+    def drained(self) -> bool:
+        """Whether all its children were told to claim no more and to end."""
+        return all(place.drain == holders.END for place in self._places.values())
+
+    @property
     def alive(self) -> bool:
         return self._watch.is_alive()
 
@@ -209,8 +216,10 @@ class Keeper:
         if self._stood_down:
             return
         for number, place in self._places.items():
-            if number not in self._children and now >= place.not_before:
+            if number not in self._children and now >= place.not_before and place.drain != holders.END:
                 self._start_child(number)
+        if not self._children and self.drained:
+            self._stopping.set()
 
     def _look_after(self, child: Child, now: float) -> None:
         child.flush()
@@ -238,6 +247,8 @@ class Keeper:
         name = f"{config.name or socket.gethostname()}#{child.number}"
         try:
             holder_id = holders.join(self._line, kind="worker", name=name, ttl_s=config.lease.ttl_s, pid=child.pid)
+            if self._places[child.number].drain is not None:
+                holders.drain(self._line, [holder_id], self._places[child.number].drain, by="its keeper, as before")
         except Exception as error:
             log.warning("cannot start a worker, trying again: %s", error)
             child.ended_by_us = True
@@ -337,6 +348,7 @@ class Keeper:
                 continue
             kept = living.get(child.holder_id)
             if kept is not None:
+                self._places[child.number].drain = kept.drain
                 child.kept_s = sent_s
                 child.beaten(sent_s, kept)
             elif not self._stopping.is_set():

@@ -106,7 +106,7 @@ def accusation(
     standing: Standing, waiting: Sequence[Waiting], now: float, offered: Callable[[Sequence[str]], bool]
 ) -> tuple[str, int] | None:
     """Why this worker claims nothing though something waits, and the oldest step that does; None: it does its work."""
-    if not waiting or standing.doing in (Doing.BUSY, Doing.ALONE):
+    if not waiting or standing.doing in (Doing.BUSY, Doing.ALONE, Doing.DRAINED):
         return None
     mine = [one for one in waiting if one.kind in standing.kinds]
     about = mine or list(waiting)

@@ -31,6 +31,8 @@ class Doing(IntEnum):
     """So many ended steps wait to be recorded that it claims nothing more."""
     FAILING = 5
     """The last claim failed."""
+    DRAINED = 6
+    """It was told to claim no more."""
 
 
 @dataclass(slots=True)

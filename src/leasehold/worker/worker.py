@@ -123,6 +123,8 @@ class Worker:
         self._give_up_at = float("inf")
         self._page_stop = threading.Event()
         self._failure: BaseException | None = None
+        self._drain: str | None = None
+        self._last_stop: asyncio.Task[None] | None = None
         self._beats: Beats | None = None
         self._pools: dict[str, Consumers] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -150,6 +152,7 @@ class Worker:
                 if not self._kept_by_parent:
                     await self._in(self._claim_thread, self._check_room)
                     self._holder_id = await self._in(self._claim_thread, self._join)
+                await self._in(self._claim_thread, self._serve)
             except BaseException:
                 self._close()
                 raise
@@ -338,11 +341,21 @@ class Worker:
             else:
                 self._holder_id = holder_id
                 self._claimer.join(holder_id)
+                await self._in(self._claim_thread, self._serve)
                 return
 
     def _join(self) -> int:
         name = self.config.name or f"{socket.gethostname()}:{os.getpid()}"
         return holders.join(self._claims, kind="worker", name=name, ttl_s=self.config.lease.ttl_s)
+
+    def _serve(self) -> None:
+        """Say what it serves. Only who asks why a kind is not claimed reads it, so the work goes on without."""
+        try:
+            holders.serve(self._claims, self._holder_id, list(self._kinds))
+            if self._drain is not None:
+                holders.drain(self._claims, [self._holder_id], self._drain, by="as before it was reaped")
+        except AWAY as error:
+            log.warning("what this worker serves could not be said: %s", error)
 
     def _deliver(self, delivery: Delivery) -> None:
         lease, kind = delivery.lease, delivery.kind
@@ -442,8 +455,30 @@ class Worker:
             return
         if self._ledger.compare(sent_s, kept):
             self._drop_lost()
+        if kept is not None:
+            self._heed(kept.drain)
         if kept is None and not self._stopping:
             self._claimer.gone()
+
+    def _heed(self, drain: str | None) -> None:
+        """Claim no more, or claim again, as the heartbeat says."""
+        if drain == self._drain:
+            return
+        self._drain = drain
+        log.info("worker %d %s", self._holder_id, "is drained: it claims no more" if drain else "claims again")
+        self._claimer.drain(drain is not None)
+        if drain == holders.END:
+            self._last_stop = asyncio.create_task(self._end_when_empty())
+
+    async def _end_when_empty(self) -> None:
+        """Finish what is held, then stop, unless the drain is taken back meanwhile."""
+        while not (self._ledger.empty and not self._claimer.asking):
+            self._idle.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), SWEEP_EVERY_S)
+            if self._drain != holders.END or self._stopping:
+                return
+        await self.stop()
 
     def _drop_lost(self) -> None:
         for pool in self._pools.values():

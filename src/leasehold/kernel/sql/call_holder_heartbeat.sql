@@ -1,1 +1,1 @@
-select holder_id, tokens, cancelled from leasehold.holder_heartbeat(%s::bigint[])
+select holder_id, tokens, cancelled, drain from leasehold.holder_heartbeat(%s::bigint[])

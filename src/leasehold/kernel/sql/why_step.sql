@@ -19,8 +19,8 @@ select s.step_id, l.kind, g.group_id, g.label, g.sealed_at is not null, g.cancel
        extract(epoch from leasehold.now() - h.heartbeat_at)::float8, cardinality(e.step_ids),
        o.ended::text, o.reason, o.detail, o.at,
        q.key, q.seats, q.taken, q.who,
-       (select count(*) from leasehold.holder a
-         where a.kind = 'worker' and a.ended_at is null and a.expires_at > leasehold.now())
+       a.workers, a.serving, a.willing, extract(epoch from leasehold.now() - r.since)::float8,
+       h.ended_at is not null or h.expires_at < leasehold.now(), h.drain
   from leasehold.step s
   join leasehold.lane l using (lane_id)
   join leasehold.run_group g using (group_id)
@@ -37,7 +37,9 @@ select s.step_id, l.kind, g.group_id, g.label, g.sealed_at is not null, g.cancel
                                                  ('limit', l.key), ('limit', 'kind:' || l.kind))
                       order by x.until desc limit 1) z on true
   left join lateral (select r.key, r.seats, count(t.ix) as taken,
-                            string_agg(y.kind || ' ' || y.name || ' (pid ' || y.pid || ')', ', ' order by t.ix)
+                            string_agg(y.kind || ' ' || y.name || ' (pid ' || y.pid || ') for '
+                                       || to_char(extract(epoch from leasehold.now() - t.since), 'FM9999999990.0') || ' s',
+                                       ', ' order by t.ix)
                                 filter (where t.ix <= 3) as who
                        from leasehold.resource r
                        left join leasehold.seat t on t.key = r.key and t.holder_id is not null
@@ -47,4 +49,8 @@ select s.step_id, l.kind, g.group_id, g.label, g.sealed_at is not null, g.cancel
                       group by r.key order by r.key limit 1) q on v.state = 'ready'
   left join lateral (select x.* from leasehold.outcome x where x.step_id = s.step_id
                       order by x.token desc limit 1) o on true
+ cross join lateral (select count(*) as workers, count(*) filter (where x.kinds is null or l.kind = any (x.kinds)) as serving,
+                            count(*) filter (where (x.kinds is null or l.kind = any (x.kinds)) and x.drain is null) as willing
+                       from leasehold.holder x
+                      where x.kind = 'worker' and x.ended_at is null and x.expires_at > leasehold.now()) a
  where s.step_id = %s

@@ -1,0 +1,1 @@
+select leasehold.holder_drain(%s::bigint[], %s, %s)

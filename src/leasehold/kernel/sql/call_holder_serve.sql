@@ -1,0 +1,1 @@
+select leasehold.holder_serve(%s, %s::text[])
