@@ -87,6 +87,35 @@ class EmbedOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReaderOptions:
+    memory_mb: int = 1024
+    """Of the process that reads a document (on Linux), beyond what it starts with; more fails that document alone. Ten
+    times a file of `source.max_bytes` is more than any reader of ours takes."""
+    cpu_s: float = 60.0
+    """CPU time for one document, or for one part of one that is read in parts. The slowest real ones take seconds."""
+    timeout_s: float = 90.0
+    """The same by the clock: a reader that hangs uses no CPU. Never more than `ingest.step_timeout_s` less a tenth."""
+    split_pages: int = 500
+    """A PDF with more pages is read in parts of so many, side by side, each with its own limits. 0: never."""
+    parts_at_once: int = 0
+    """Parts of one document read at the same time; 0: one per core."""
+    recycle_after: int = 200
+    """Documents that one process reads; then it is ended, and whatever a library has leaked with it."""
+
+    def __post_init__(self) -> None:
+        if self.memory_mb and self.memory_mb < 64:
+            raise UsageError(f"readers.memory_mb={self.memory_mb} must be 0 (no limit), or 64 and more.")
+        if not 0 < self.cpu_s <= 86_400 or not 0 < self.timeout_s <= 86_400:
+            raise UsageError(f"readers.cpu_s={self.cpu_s} and readers.timeout_s={self.timeout_s} must be above 0, and"
+                             " at most 86400 seconds.")  # fmt: skip
+        if self.split_pages < 0 or not 0 <= self.parts_at_once <= 256:
+            raise UsageError(f"readers.split_pages={self.split_pages} must be 0 or more, and"
+                             f" readers.parts_at_once={self.parts_at_once} between 0 and 256.")  # fmt: skip
+        if not 1 <= self.recycle_after <= 1_000_000:
+            raise UsageError(f"readers.recycle_after={self.recycle_after} must be between 1 and 1000000.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceOptions:
     include: tuple[str, ...] = ()
     """gitignore-style patterns; when given, only files that match one are taken."""
@@ -117,8 +146,8 @@ class IngestOptions:
     step_timeout_s: float = 120.0
     """A step that takes longer is stopped and counts as an attempt; three attempts and the file is named as failed."""
     memory_mb: int = 2048
-    """Of one worker process (on Linux). A document that needs more fails with that reason and its neighbours go on;
-    without a limit it would take the machine. 0: no limit."""
+    """Of one worker process (on Linux), which cuts, embeds and stores; `readers.memory_mb` is for reading. A document
+    that needs more fails with that reason and its neighbours go on. 0: no limit."""
     weight: int = 1
     """Its part of the workers while others wait too: 3 gets three times what 1 gets. Groups of one source share it."""
     priority: int = 0

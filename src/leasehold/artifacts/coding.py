@@ -45,6 +45,23 @@ def parsed_to_bytes(parsed: Parsed) -> bytes:
     return orjson.dumps((parsed.title, parsed.notes, blocks))
 
 
+class ParsedWriter:
+    """As `parsed_to_bytes`, block by block, so that they are never all held as objects."""
+
+    def __init__(self) -> None:
+        self._rows = bytearray()
+
+    def add(self, blocks: Iterable[Block]) -> None:
+        for one in blocks:
+            self._rows += (b"," if self._rows else b"") + orjson.dumps((one.text, one.line, one.heading, *_placed(one)))
+
+    def content(self, title: str, notes: Sequence[str]) -> bytearray:
+        head = orjson.dumps((title, notes))[:-1] + b",["
+        self._rows[:0] = head
+        self._rows += b"]]"
+        return self._rows
+
+
 def parsed_from_bytes(data: bytes | bytearray) -> Parsed:
     title, notes, blocks = orjson.loads(data)
     made = tuple(Block(text, line, tuple(heading), *_place(*placed)) for text, line, heading, *placed in blocks)

@@ -17,12 +17,13 @@ from typing import Any, get_type_hints
 
 from leasehold.db.target import DISABLE_DIRECT, Target
 from leasehold.errors import UsageError
-from leasehold.options import ChunkOptions, EmbedOptions, IngestOptions, LeaseOptions, SourceOptions
+from leasehold.options import ChunkOptions, EmbedOptions, IngestOptions, LeaseOptions, ReaderOptions, SourceOptions
 
 SECTIONS: dict[str, type] = {
     "lease": LeaseOptions,
     "chunk": ChunkOptions,
     "embed": EmbedOptions,
+    "readers": ReaderOptions,
     "source": SourceOptions,
     "ingest": IngestOptions,
 }
@@ -41,6 +42,7 @@ class Settings:
     lease: LeaseOptions
     chunk: ChunkOptions
     embed: EmbedOptions
+    readers: ReaderOptions
     source: SourceOptions
     ingest: IngestOptions
     origins: Mapping[str, str] = field(default_factory=dict)

@@ -135,6 +135,7 @@ def config_of(
         parameters=Parameters(chosen.chunk),
         given=chosen.given,
         embed=chosen.embed,
+        readers=chosen.readers,
         options=options,
         lease=chosen.lease,
         processes=processes,

@@ -60,7 +60,11 @@ def work(
         KeeperConfig(
             target=chosen.target,
             kinds=FACTORY,
-            kind_options={"step_timeout_s": chosen.ingest.step_timeout_s, "embed": asdict(chosen.embed)},
+            kind_options={
+                "step_timeout_s": chosen.ingest.step_timeout_s,
+                "embed": asdict(chosen.embed),
+                "readers": asdict(chosen.readers),
+            },
             memory_max_bytes=chosen.ingest.memory_mb * 1_000_000,
             processes=processes or count,
             consumers=pools,

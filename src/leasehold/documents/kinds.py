@@ -19,13 +19,14 @@ from leasehold.db.session import Connection, execute
 from leasehold.db.statements import load
 from leasehold.db.target import Target
 from leasehold.documents.models import Models
+from leasehold.documents.readings import Readings
 from leasehold.documents.recipe_steps import chunk_page, embed_page, parse_page, write_computed
 from leasehold.documents.skips import CHANGED, NO_READER, NO_TEXT, SUPERSEDED
 from leasehold.documents.storing import store_page, write_stored
 from leasehold.documents.validation import validate_page, write_read
 from leasehold.kernel import groups
 from leasehold.kernel.groups import WorkflowStep
-from leasehold.options import EmbedOptions
+from leasehold.options import EmbedOptions, ReaderOptions
 from leasehold.types import Outcome, StepLease
 
 __all__ = ["CHANGED", "NO_READER", "NO_TEXT", "SUPERSEDED", "WORKFLOW", "page_kinds", "workflow"]
@@ -48,6 +49,7 @@ def page_kinds(target: Target, options: dict[str, Any]) -> list[Any]:
     """(name, page function, effects, page_max, timeout_s) of each kind; `worker` makes its kinds of them."""
     models = Models(EmbedOptions(**options.get("embed", {})))
     timeout_s = float(options.get("step_timeout_s", 120.0))
+    readings = Readings(ReaderOptions(**options.get("readers", {})), step_timeout_s=timeout_s)
     pgvector: list[bool] = []
 
     def stores(connection: Connection, ended: Sequence[tuple[StepLease, Outcome]]) -> None:
@@ -56,8 +58,8 @@ def page_kinds(target: Target, options: dict[str, Any]) -> list[Any]:
         write_stored(connection, ended, pgvector=pgvector[0])
 
     return [
-        ("validate", validate_page, write_read, 128, timeout_s),
-        ("parse", parse_page, write_computed, 64, timeout_s),
+        ("validate", lambda context, leases: validate_page(context, leases, readings), write_read, 128, timeout_s),
+        ("parse", lambda context, leases: parse_page(context, leases, readings), write_computed, 64, timeout_s),
         ("chunk", chunk_page, write_computed, 64, timeout_s),
         ("embed", lambda context, leases: embed_page(context, leases, models.of), write_computed, 64, timeout_s),
         ("store", store_page, stores, 64, timeout_s),

@@ -8,7 +8,6 @@ What a step makes of its input is a plain function (`steps`); here is only what 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,14 +16,13 @@ from leasehold.artifacts import coding, database
 from leasehold.artifacts.database import Artifact, artifact
 from leasehold.db.session import Connection
 from leasehold.documents.inputs import Inputs
+from leasehold.documents.readings import Readings
 from leasehold.documents.recipes import Parameters
 from leasehold.documents.rows import ItemRow, page_items
-from leasehold.documents.skips import CHANGED, NO_TEXT, SUPERSEDED, Unread, write_skipped
+from leasehold.documents.skips import NO_TEXT, SUPERSEDED, Unread, write_skipped
 from leasehold.kernel import claims
-from leasehold.sources.folder import Vanished, open_item
 from leasehold.steps.chunking import chunk
 from leasehold.steps.embedders import Embedder
-from leasehold.steps.reading import read
 from leasehold.types import Chunk, Done, Outcome, Skip, Snooze, StepError, StepLease
 
 WAIT_S = 1.0
@@ -61,22 +59,13 @@ class Computed:
 # -- the steps --------------------------------------------------------------------------------------------------------
 
 
-def parse_page(context: Any, leases: Sequence[StepLease]) -> Iterator[Yield]:
-    return _recipe_page(context, leases, Work("parse", lambda item: item.recipes().parse, None, _parse))
+def parse_page(context: Any, leases: Sequence[StepLease], readings: Readings) -> Iterator[Yield]:
+    of = {lease.run_id: lease for lease in leases}
 
+    def compute(item: ItemRow, _: Callable[[], bytes | bytearray]) -> bytes | bytearray | Skip:
+        return readings.parse(item, lambda: context.begin(of[item.run_id]))
 
-def _parse(item: ItemRow, _: Callable[[], bytes | bytearray]) -> bytes | Skip:
-    try:
-        data, _stat = open_item(item.root, item.path, max_bytes=item.max_bytes)
-    except Vanished as vanished:
-        return Unread(vanished.reason, vanished.detail, item, settled=False)
-    if hashlib.sha256(data).digest() != item.sha256:
-        return Unread(CHANGED, "the next ingest reads it again", item, item.media_type, settled=False)
-    parsed = read(data, media_type=item.media_type or "", name=item.name)
-    del data
-    if not any(block.text.strip() for block in parsed.blocks):
-        return Unread(NO_TEXT, "; ".join(parsed.notes) or item.media_type or "", item, item.media_type)
-    return coding.parsed_to_bytes(parsed)
+    return _recipe_page(context, leases, Work("parse", lambda item: item.recipes().parse, None, compute))
 
 
 def chunk_page(context: Any, leases: Sequence[StepLease]) -> Iterator[Yield]:

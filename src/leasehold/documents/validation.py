@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,13 +9,13 @@ from typing import Any
 
 from leasehold.db.session import Connection, execute
 from leasehold.db.statements import load
+from leasehold.documents.readings import Readings
 from leasehold.documents.recipes import pipeline
 from leasehold.documents.rows import PACKAGE, ItemRow, page_items, upsert_documents
 from leasehold.documents.skips import NO_READER, NOT_INSTALLED, SUPERSEDED, Unread, hold_items, write_skipped
-from leasehold.sources.folder import EMPTY, Stat, Vanished, open_item
+from leasehold.sources.folder import EMPTY, Stat, Vanished
 from leasehold.sources.plan import is_racy
 from leasehold.steps import readers
-from leasehold.steps.detection import detect
 from leasehold.types import Done, Outcome, Skip, StepError, StepLease
 
 OUTCOME_BYTES = 500
@@ -34,32 +33,32 @@ class FileRead:
     racy: bool
 
 
-def validate_page(context: Any, leases: Sequence[StepLease]) -> Iterator[tuple[int, Outcome, int]]:
+def validate_page(context: Any, leases: Sequence[StepLease], readings: Readings) -> Iterator[tuple[int, Outcome, int]]:
     items = page_items(context.session, [lease.run_id for lease in leases])
     for index, lease in enumerate(leases):
         context.begin(lease)
         item = items.get(lease.run_id)
-        yield index, _validate(item) if item is not None else Skip(SUPERSEDED), OUTCOME_BYTES
+        yield index, _validate(item, readings) if item is not None else Skip(SUPERSEDED), OUTCOME_BYTES
 
 
-def _validate(item: ItemRow) -> Outcome:
+def _validate(item: ItemRow, readings: Readings) -> Outcome:
     started_ns = time.time_ns()
     try:
-        data, stat = open_item(item.root, item.path, max_bytes=item.max_bytes)
+        found = readings.look(item)
     except Vanished as vanished:
         return Unread(vanished.reason, vanished.detail, item, settled=False)
     except StepError as error:
         return error
-    racy = is_racy(stat.mtime_ns, started_ns)
-    if not data:
+    racy = is_racy(found.stat.mtime_ns, started_ns)
+    media_type = found.media_type
+    if not media_type:
         return Unread(EMPTY, item=item, settled=not racy)
-    media_type = detect(item.name, data)
     if what := readers.missing(media_type):
         detail = f"{media_type} -> {readers.to_install(what)}"
         return Unread(NOT_INSTALLED, detail, item, media_type, settled=not racy)
     if not readers.readable(media_type):
         return Unread(NO_READER, media_type, item, media_type, settled=not racy)
-    return Done(FileRead(item, hashlib.sha256(data).digest(), media_type, stat, racy))
+    return Done(FileRead(item, found.sha256, media_type, found.stat, racy))
 
 
 def write_read(connection: Connection, ended: Sequence[tuple[StepLease, Outcome]]) -> None:

@@ -272,19 +272,32 @@ def open_item(root: Path, path: str, *, max_bytes: int) -> tuple[bytes, Stat]:
         StepError: "over max_bytes", "unreadable", "outside the source" (permanent); "read error", "source is not
             there" (transient).
     """
+    fd, status = open_file(root, path, max_bytes=max_bytes)
+    try:
+        return read_file(fd, status.size, max_bytes=max_bytes), status
+    finally:
+        os.close(fd)
+
+
+def open_file(root: Path, path: str, *, max_bytes: int) -> tuple[int, Stat]:
+    """As `open_item`, but unread: a descriptor, which is the caller's to close, and the stat."""
     try:
         fd = _open_below(root, _parts(root, path))
     except OSError as exc:
         raise _reading_error(exc) from exc
     try:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            raise Vanished(NOT_REGULAR, _kind_name(status.st_mode))
-        return _read(fd, status.st_size, max_bytes), _stamp(status)
-    except OSError as exc:
-        raise _reading_error(exc) from exc
-    finally:
+        return fd, _regular(os.fstat(fd), max_bytes)
+    except BaseException:
         os.close(fd)
+        raise
+
+
+def _regular(status: os.stat_result, max_bytes: int) -> Stat:
+    if not stat.S_ISREG(status.st_mode):
+        raise Vanished(NOT_REGULAR, _kind_name(status.st_mode))
+    if status.st_size > max_bytes:
+        raise _over(f"{status.st_size:,} bytes; the limit is {max_bytes:,}")
+    return _stamp(status)
 
 
 def _parts(root: Path, path: str) -> list[bytes]:
@@ -344,13 +357,19 @@ def _open_root(root: Path, parts: list[bytes]) -> int:
         ) from exc
 
 
-def _read(fd: int, size: int, max_bytes: int) -> bytes:
-    """All of the file. Never more than `max_bytes` + 1 bytes are read, also when it grows or lied about its size."""
-    if size > max_bytes:
-        raise _over(f"{size:,} bytes; the limit is {max_bytes:,}")
+def read_file(fd: int, size: int, *, max_bytes: int) -> bytes:
+    """All of an open file, from its start. Never more than `max_bytes` + 1 bytes are read, also when it grows or lied
+    about its *size*.
+
+    Raises:
+        StepError: "over max_bytes" (permanent), "read error" (transient).
+    """
     pieces, total = list[bytes](), 0
     while total <= max_bytes:
-        piece = os.read(fd, min(max(size - total, 1 << 16) + 1, max_bytes + 1 - total))
+        try:
+            piece = os.pread(fd, min(max(size - total, 1 << 16) + 1, max_bytes + 1 - total), total)
+        except OSError as exc:
+            raise _reading_error(exc) from exc
         if not piece:
             return pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.append(piece)

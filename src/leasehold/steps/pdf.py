@@ -8,21 +8,25 @@ Damage has distinct names, because the remedies differ: `encrypted`, `truncated`
 the table of contents with it), `no pages`, `damaged`. A file without an Info dictionary is normal. A page that cannot
 be loaded is noted, and the others are read.
 
-pdfium is not safe for threads, so one file is read at a time in a process. It is C++: what crashes it takes the worker
-process along, and the keeper sees to the rest.
+A document may be read in parts, by several processes: what headings go by is tallied in each (`pages_of`), and the
+parts are put under their headings in order (`Book`); the result is the same as that of reading it whole.
+
+pdfium is not safe for threads, so one file is read at a time in a process. It is C++, and read in a sandbox.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from leasehold.steps.blocks import short_heading
 from leasehold.steps.decoding import clean
 from leasehold.steps.pdf_layout import Line, Page, layout
-from leasehold.types import Block, Parsed, StepError
+from leasehold.types import Block, Box, Parsed, StepError
 
 READER_VERSION = 1
 
@@ -50,40 +54,148 @@ Outline = dict[int, list[tuple[int, str]]]
 """Page → (level, title) of the bookmarks that point to it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """The texts of its lines, or of its table; `size` is of its first line's type."""
+
+    texts: tuple[str, ...]
+    size: float
+    table: bool
+    box: Box | None
+
+
+Pages = list[list[Paragraph]]
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """What a document says of itself, before its pages are read."""
+
+    pages: int
+    title: str
+    outline: Outline
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What must be known of all pages before the first one can be given its headings: characters by size of type.
+    `unread` pages cannot be loaded; `written` have text."""
+
+    sizes: dict[float, int]
+    unread: int
+    written: int
+
+
 def read(data: bytes, media_type: str, name: str) -> Parsed:
+    with opened(data) as document:
+        front = front_of(document)
+        pages, tally = pages_of(document, 0, front.pages)
+    book = Book(front, [tally])
+    blocks = tuple(book.blocks(pages))
+    return Parsed(blocks, book.title, book.notes)
+
+
+@contextmanager
+def opened(given: bytes | str) -> Iterator[Any]:
+    """The document in these bytes, or in the file at this path, of which only what is needed is held in memory.
+
+    Raises:
+        StepError: it cannot be opened; see the head of this module.
+    """
     import pypdfium2
     from pypdfium2 import raw
 
     with _one_at_a_time:
-        document = _opened(pypdfium2, raw, data)
+        document = _opened(pypdfium2, raw, given)
         try:
-            if len(document) == 0:
-                raise _pageless()
-            pages, unread = _pages(pypdfium2, raw, document)
-            outline = _outline(document)
-            title = _title(document)
+            yield document
         finally:
             document.close()
-    if not any(page.lines for page in pages):
-        if unread == len(pages):
+
+
+def front_of(document: Any) -> Front:
+    """Raises StepError when there is no page."""
+    if len(document) == 0:
+        raise _pageless()
+    return Front(len(document), _title(document), _outline(document))
+
+
+def pages_of(document: Any, first: int, end: int) -> tuple[Pages, Tally]:
+    """The pages from *first* (from 0) up to before *end*."""
+    import pypdfium2
+    from pypdfium2 import raw
+
+    pages: Pages = []
+    sizes: Counter[float] = Counter()
+    unread = 0
+    for index in range(first, end):
+        page, loaded = _page(pypdfium2, raw, document, index)
+        unread += not loaded
+        for line in page.lines:
+            if not line.table:
+                sizes[_half(line.size)] += len(line.text)
+        pages.append([_paragraph(page, lines) for lines in _paragraphs(page.lines)])
+    return pages, Tally(dict(sizes), unread, sum(bool(page) for page in pages))
+
+
+class Book:
+    """The pages of a document, in order, under their headings. Ask for `title` and `notes` when all have gone by.
+
+    Raises:
+        StepError: none of its pages can be loaded.
+    """
+
+    def __init__(self, front: Front, tallies: Iterable[Tally]) -> None:
+        tallies = list(tallies)
+        self._pages, self._title = front.pages, front.title
+        self._unread = sum(one.unread for one in tallies)
+        self._written = sum(one.written for one in tallies)
+        if self._unread == front.pages:
             raise StepError("damaged", "none of its pages can be loaded", remedy=AGAIN)
-        return Parsed((), title, (NO_TEXT,))
-    headings = _Outlined(outline) if outline else _Sized(pages)
-    blocks = tuple(_blocks(pages, headings))
-    return Parsed(blocks, title or headings.title, tuple(_notes(pages, unread)))
+        self._headings = _Outlined(front.outline) if front.outline else _Sized(tallies)
+        self._number = self._bare = 0
+
+    def blocks(self, pages: Iterable[Sequence[Paragraph]]) -> Iterator[Block]:
+        """The next pages' blocks."""
+        headings = self._headings
+        for page in pages:
+            headings.turn(self._number)
+            self._number += 1
+            self._bare = self._bare or (0 if page else self._number)
+            at = 1
+            for paragraph in page:
+                headings.meet(paragraph)
+                text = clean("\n".join(paragraph.texts))
+                yield Block(text, at, headings.path, (("page", self._number),), paragraph.box)
+                at += text.count("\n") + 2
+            headings.leave(self._number - 1)
+
+    @property
+    def title(self) -> str:
+        return self._title or (self._headings.title if self._written else "")
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        if not self._written:
+            return (NO_TEXT,)
+        notes = [f"{self._unread} of {self._pages} pages cannot be loaded"] if self._unread else []
+        if (bare := self._pages - self._written - self._unread) > 0:
+            notes.append(f"{bare} of {self._pages} pages have no text, the first is page {self._bare}")
+        return tuple(notes)
 
 
-def _opened(pypdfium2: Any, raw: Any, data: bytes) -> Any:
-    ended = b"%%EOF" in data[-TAIL_BYTES:] or b"startxref" in data[-TAIL_BYTES:]
+def _opened(pypdfium2: Any, raw: Any, given: bytes | str) -> Any:
+    tail = _tail(given)
+    ended = b"%%EOF" in tail or b"startxref" in tail
     try:
-        document = pypdfium2.PdfDocument(data)
+        document = pypdfium2.PdfDocument(given)
     except pypdfium2.PdfiumError as error:
         # pdfium keeps the code of an earlier file where it has none for this one, so it is not believed alone
-        if getattr(error, "err_code", None) == raw.FPDF_ERR_PASSWORD and b"/Encrypt" in data:
+        if getattr(error, "err_code", None) == raw.FPDF_ERR_PASSWORD and _holds(given, b"/Encrypt"):
             raise _encrypted() from None
         if not ended:
             raise _truncated() from None
-        if b"/Count 0" in data:  # pdfium does not open a document without pages
+        if _holds(given, b"/Count 0"):  # pdfium does not open a document without pages
             raise _pageless() from None
         raise StepError(
             "damaged", f"not a PDF that can be opened: {error}", remedy=f"{AGAIN} Or qpdf IN OUT."
@@ -92,6 +204,26 @@ def _opened(pypdfium2: Any, raw: Any, data: bytes) -> Any:
         document.close()
         raise _truncated()
     return document
+
+
+def _tail(given: bytes | str) -> bytes:
+    if isinstance(given, bytes):
+        return given[-TAIL_BYTES:]
+    with open(given, "rb") as file:
+        file.seek(max(0, file.seek(0, 2) - TAIL_BYTES))
+        return file.read()
+
+
+def _holds(given: bytes | str, wanted: bytes) -> bool:
+    if isinstance(given, bytes):
+        return wanted in given
+    with open(given, "rb") as file:
+        kept = b""
+        while piece := file.read(1 << 20):
+            if wanted in kept + piece:
+                return True
+            kept = piece[-len(wanted) :]
+    return False
 
 
 def _encrypted() -> StepError:
@@ -107,19 +239,20 @@ def _truncated() -> StepError:
     return StepError("truncated", "the end of the file is missing", remedy="Copy or download it again, whole.")
 
 
-def _pages(pypdfium2: Any, raw: Any, document: Any) -> tuple[list[Page], int]:
-    pages, unread = [], 0
-    for index in range(len(document)):
+def _page(pypdfium2: Any, raw: Any, document: Any, index: int) -> tuple[Page, bool]:
+    """A page's layout, and whether it could be loaded."""
+    try:
+        page = document[index]
         try:
-            page = document[index]
-            try:
-                pages.append(layout(page, raw))
-            finally:
-                page.close()
-        except pypdfium2.PdfiumError:
-            pages.append(Page([], (0.0, 0.0), True))
-            unread += 1
-    return pages, unread
+            return layout(page, raw), True
+        finally:
+            page.close()
+    except pypdfium2.PdfiumError:
+        return Page([], (0.0, 0.0), True), False
+
+
+def _paragraph(page: Page, lines: list[Line]) -> Paragraph:
+    return Paragraph(tuple(line.text for line in lines), _half(lines[0].size), lines[0].table, page.box(lines))
 
 
 def _outline(document: Any) -> Outline:
@@ -142,27 +275,7 @@ def _title(document: Any) -> str:
     return "" if title.lower() in ("untitled", "(anonymous)", "title", "unspecified") else title
 
 
-def _notes(pages: list[Page], unread: int) -> Iterator[str]:
-    bare = [number for number, page in enumerate(pages, 1) if not page.lines]
-    if unread:
-        yield f"{unread} of {len(pages)} pages cannot be loaded"
-    if len(bare) > unread:
-        yield f"{len(bare) - unread} of {len(pages)} pages have no text, the first is page {bare[0]}"
-
-
-# -- blocks -----------------------------------------------------------------------------------------------------------
-
-
-def _blocks(pages: list[Page], headings: _Outlined | _Sized) -> Iterator[Block]:
-    for number, page in enumerate(pages, 1):
-        headings.turn(number - 1)
-        at = 1
-        for paragraph in _paragraphs(page.lines):
-            headings.meet(paragraph)
-            text = clean("\n".join(line.text for line in paragraph))
-            yield Block(text, at, headings.path, (("page", number),), page.box(paragraph))
-            at += text.count("\n") + 2
-        headings.leave(number - 1)
+# -- paragraphs and headings ------------------------------------------------------------------------------------------
 
 
 def _paragraphs(lines: list[Line]) -> Iterator[list[Line]]:
@@ -216,10 +329,10 @@ class _Outlined(_Headings):
         self._here = list(self._outline.get(page, ()))
         self._sought = {_squeezed(title) for _, title in self._here}
 
-    def meet(self, paragraph: list[Line]) -> None:
+    def meet(self, paragraph: Paragraph) -> None:
         if not self._here:
             return
-        words = _squeezed(" ".join(line.text for line in paragraph[:HEADING_LINES_MAX]))
+        words = _squeezed(" ".join(paragraph.texts[:HEADING_LINES_MAX]))
         for index, (_, title) in enumerate(self._here):
             if words.startswith(_squeezed(title)):
                 for mark in self._here[: index + 1]:
@@ -239,13 +352,11 @@ def _squeezed(text: str) -> str:
 class _Sized(_Headings):
     """Headings by the size of type."""
 
-    def __init__(self, pages: list[Page]) -> None:
+    def __init__(self, tallies: Iterable[Tally]) -> None:
         super().__init__()
         sizes: Counter[float] = Counter()
-        for page in pages:
-            for line in page.lines:
-                if not line.table:
-                    sizes[_half(line.size)] += len(line.text)
+        for tally in tallies:
+            sizes.update(tally.sizes)
         body = max(sizes, key=lambda size: (sizes[size], -size), default=0.0)
         larger = sorted((size for size in sizes if size > body * LARGER), reverse=True)
         self._levels = {size: min(level, 6) for level, size in enumerate(larger, 1)}
@@ -253,11 +364,11 @@ class _Sized(_Headings):
     def turn(self, page: int) -> None:
         pass
 
-    def meet(self, paragraph: list[Line]) -> None:
-        level = self._levels.get(_half(paragraph[0].size))
-        if level is None or paragraph[0].table or len(paragraph) > HEADING_LINES_MAX:
+    def meet(self, paragraph: Paragraph) -> None:
+        level = self._levels.get(paragraph.size)
+        if level is None or paragraph.table or len(paragraph.texts) > HEADING_LINES_MAX:
             return
-        text = " ".join(line.text for line in paragraph)
+        text = " ".join(paragraph.texts)
         if len(text) <= HEADING_CHARS_MAX and any(char.isalpha() for char in text):
             self.enter(level, short_heading(text))
 

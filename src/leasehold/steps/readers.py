@@ -5,6 +5,10 @@ function `read(data, media_type, name) -> Parsed` and a `READER_VERSION`; the ta
 take. Others plug in by an entry point of the group `leasehold.readers` whose object is a `Reader`; it comes before ours
 for the types it names.
 
+Readers run in a sandbox: a process of their own with limits, where a crash costs one document. Only readers that say
+`in_process` run in the worker: ours for plain texts, which are short scanners in Python, linear in time and memory, and
+so fast that a way to another process and back would cost more than the reading.
+
 A reader whose packages are missing is known all the same: its files are skipped with what to install, and are read by
 the first ingest after that. Its recipe names are the same with and without its packages, so a host that lacks them
 takes nothing away of what another one has stored.
@@ -26,6 +30,8 @@ from leasehold.steps.detection import essence
 from leasehold.types import Parsed
 
 GROUP = "leasehold.readers"
+OURS = "leasehold"
+"""The `source` of the readers that come with this package."""
 
 
 class ReaderUnusable(LeaseholdError):
@@ -52,7 +58,8 @@ class Reader(Protocol):
     """What a reader is. `version` rises whenever the same bytes would give other blocks: it is part of the recipe.
 
     Optional: `extensions`, a mapping from a file name's ending to the media type, for types that `detection` does not
-    know; `needs`, a tuple of `Need`.
+    know; `needs`, a tuple of `Need`; `in_process`, true for a reader that needs what a sandbox has not (the network,
+    files, other programs) and is trusted with the worker's process.
     """
 
     @property
@@ -81,6 +88,7 @@ class BuiltIn:
     needs: tuple[Need, ...] = ()
     container: bool = False
     """Whether documents inside are read by their own readers: then the recipe names all of them."""
+    in_process: bool = False
 
     @property
     def version(self) -> int:
@@ -106,6 +114,7 @@ class Known:
     what: str = ""
     extensions: Mapping[str, str] = field(default_factory=dict)
     container: bool = False
+    in_process: bool = False
     broken: str = ""
 
     @property
@@ -116,12 +125,12 @@ class Known:
 DOCS = "leasehold[docs]"
 
 BUILT_IN = (
-    BuiltIn("text", ("text/plain",), "plain text in any encoding"),
-    BuiltIn("markdown", ("text/markdown",), "Markdown"),
+    BuiltIn("text", ("text/plain",), "plain text in any encoding", in_process=True),
+    BuiltIn("markdown", ("text/markdown",), "Markdown", in_process=True),
     BuiltIn("html", ("text/html",), "web pages"),
-    BuiltIn("tabular", ("text/csv",), "CSV, TSV"),
-    BuiltIn("json_text", ("application/json", "application/jsonl"), "JSON, JSON lines"),
-    BuiltIn("source", ("text/x-source",), "source code, settings, mark-up"),
+    BuiltIn("tabular", ("text/csv",), "CSV, TSV", in_process=True),
+    BuiltIn("json_text", ("application/json", "application/jsonl"), "JSON, JSON lines", in_process=True),
+    BuiltIn("source", ("text/x-source",), "source code, settings, mark-up", in_process=True),
     BuiltIn("word", (media.DOCX,), "Word documents (DOCX)"),
     BuiltIn("slides", (media.PPTX,), "presentations (PPTX)"),
     BuiltIn("opendocument", (media.ODT, media.ODP), "OpenDocument texts and presentations"),
@@ -142,7 +151,8 @@ BUILT_IN = (
 def known() -> tuple[Known, ...]:
     """Every reader, plug-ins first."""
     ours = [
-        Known(one, one.name, "leasehold", one.media_types, one.needs, one.what, {}, one.container) for one in BUILT_IN
+        Known(one, one.name, OURS, one.media_types, one.needs, one.what, {}, one.container, one.in_process)
+        for one in BUILT_IN
     ]
     return (*_plugged_in(), *ours)
 
@@ -169,7 +179,8 @@ def _checked(reader: Any, source: str) -> Known:
         raise TypeError(f"media_types must be strings like text/plain, not {types!r}")
     int(reader.version)
     endings = {str(k).lower().lstrip("."): str(v) for k, v in dict(getattr(reader, "extensions", {})).items()}
-    return Known(reader, str(reader.name), source, types, tuple(getattr(reader, "needs", ())), "", endings)
+    return Known(reader, str(reader.name), source, types, tuple(getattr(reader, "needs", ())), "", endings,
+                 in_process=bool(getattr(reader, "in_process", False)))  # fmt: skip
 
 
 @cache

@@ -31,7 +31,7 @@ from leasehold.errors import LeaseholdError, MassDelete, Refused, SeatLost
 from leasehold.kernel import checks, groups
 from leasehold.kernel.holding import hold
 from leasehold.kernel.steps import step_name
-from leasehold.options import EmbedOptions, LeaseOptions, SourceOptions
+from leasehold.options import EmbedOptions, LeaseOptions, ReaderOptions, SourceOptions
 from leasehold.sources.paths import canonical_root
 from leasehold.stores import searching
 from leasehold.worker import room
@@ -68,6 +68,7 @@ class IngestConfig:
     parameters: Parameters
     given: frozenset[str] | None = None
     embed: EmbedOptions = field(default_factory=EmbedOptions)
+    readers: ReaderOptions = field(default_factory=ReaderOptions)
     options: SourceOptions = field(default_factory=SourceOptions)
     lease: LeaseOptions = field(default_factory=LeaseOptions)
     processes: int = 2
@@ -291,7 +292,11 @@ class Ingest:
             KeeperConfig(
                 target=config.target,
                 kinds=FACTORY,
-                kind_options={"step_timeout_s": config.step_timeout_s, "embed": asdict(config.embed)},
+                kind_options={
+                    "step_timeout_s": config.step_timeout_s,
+                    "embed": asdict(config.embed),
+                    "readers": asdict(config.readers),
+                },
                 memory_max_bytes=config.memory_max_bytes,
                 processes=config.processes,
                 consumers={"*": per_process},
