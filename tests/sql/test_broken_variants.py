@@ -105,6 +105,16 @@ VARIANTS = {
         test_finish.test_a_failed_step_cancels_what_waits_in_its_run_and_its_leased_sibling_releases_nothing,
         (("perform leasehold.sweep_runs(v_broken, 'run ended');", "null;"),),
     ),
+    "a run that has ended is counted again": Variant(
+        "end_runs",
+        test_finish.test_a_run_that_has_ended_is_not_counted_or_told_again,
+        (("from ended e having count(*) > 0)", "from unnest(p_ends) e(ended) having count(*) > 0)"),),
+    ),
+    "a run that has ended is told again, among several groups": Variant(
+        "end_runs",
+        test_finish.test_a_run_that_has_ended_is_not_counted_or_told_again_among_several_groups,
+        (("from ended e join given g on g.run_id = e.run_id)", "from given g)"),),
+    ),
     "a sweep steps over what is being promoted": Variant(
         "sweep_runs",
         test_finish.test_a_step_that_is_being_promoted_while_its_run_fails_is_cancelled,

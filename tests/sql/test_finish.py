@@ -302,3 +302,30 @@ def test_a_finish_that_waits_for_a_reap_is_lost(database, kernel, clock):
         assert race.result("A") == ["lost", "lost"]
     assert ended.returned == tuple(run * 1024 for run in runs)
     assert kernel.refused() == 2
+
+
+def test_a_run_that_has_ended_is_not_counted_or_told_again(kernel):
+    """Aim: who ends runs may name some that somebody else has just ended. Method: half of a group's runs have ended
+    when all are ended by the inner function itself; then the others' steps end too."""
+    _end_runs_again(kernel, kernel.add_runs(8))
+
+
+def test_a_run_that_has_ended_is_not_counted_or_told_again_among_several_groups(kernel):
+    _end_runs_again(kernel, [run for _ in range(3) for run in kernel.add_runs(4)])
+
+
+def _end_runs_again(kernel, runs):
+    lanes = [lane for (lane,) in kernel.session.fetch("select lane_id from leasehold.step order by step_id")]
+    leases = kernel.claim_lanes(sorted(set(lanes)), n=8)
+    held = [(lease.token, step) for lease in leases for step, _ in lease.steps]
+
+    kernel.finish_pairs(held[::2])
+    ended = "array_fill('succeeded'::leasehold.ending, array[cardinality(%(runs)s::bigint[])])"
+    end = f"select leasehold.end_runs(%(runs)s::bigint[], {ended}, %(lanes)s::bigint[])"
+    kernel.session.fetch(end, {"runs": runs, "lanes": lanes})
+    kernel.finish_pairs(held[1::2])
+
+    assert kernel.counted("run_outcome") == len(runs)
+    told = kernel.session.fetch("select run_id from leasehold.event where name = 'run_end' order by run_id")
+    assert told == [(run,) for run in runs]
+    assert kernel.session.fetch("select sum(succeeded) from leasehold.group_delta")[0][0] == len(runs)

@@ -2,7 +2,7 @@
 --
 -- Returns  as claim; of the lanes with p_items[i] also the items, as items_of does. They are read after the claim, by a
 --          statement of its own: the calling statement is older than a run that was added while it waited.
--- Cost     claim, and one index probe a step.
+-- Cost     claim, and items_of.
 -- Blocks   as claim.
 -- Fencing  as claim.
 create or replace function leasehold.claim_with_items(

@@ -127,8 +127,13 @@ begin
         end if;
     end if;
 
-    -- Runs that end here: their sink succeeded, or a step failed or was cancelled.
-    if v_has_sinks or not c_plain then
+    -- Runs that end here: their sink succeeded, or a step failed or was cancelled. A run has one sink, so where only sinks
+    -- succeeded, in runs that cannot be over, there is nothing to find out.
+    if c_plain and v_linear and not v_has_children then
+        v_runs := array(select u.step_id >> 10 from unnest(p_steps) with ordinality u(step_id, ord) order by u.ord);
+        v_run_ends := v_ends;
+        v_run_lanes := p_lanes;
+    elsif v_has_sinks or not c_plain then
         select array_agg(r.run_id order by r.run_id), array_agg(r.ended order by r.run_id),
                array_agg(r.lane_id order by r.run_id)
           into v_runs, v_run_ends, v_run_lanes
