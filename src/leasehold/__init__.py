@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING, Any
 from leasehold.version import VERSION as __version__
 
 __all__ = [
+    "AsyncContext",
+    "Context",
     "Done",
     "ErrorClass",
+    "Flow",
+    "Hook",
     "Kind",
     "LeaseholdError",
     "PageContext",
@@ -24,11 +28,17 @@ __all__ = [
     "WorkerConfig",
     "__version__",
     "hold",
+    "step",
+    "workflow",
 ]
 
 _HOMES = {
+    "AsyncContext": "leasehold.workflows.context",
+    "Context": "leasehold.workflows.context",
     "Done": "leasehold.types",
     "ErrorClass": "leasehold.types",
+    "Flow": "leasehold.workflows.declaring",
+    "Hook": "leasehold.kernel.hooks",
     "Kind": "leasehold.worker.kinds",
     "LeaseholdError": "leasehold.errors",
     "PageContext": "leasehold.worker.kinds",
@@ -40,15 +50,20 @@ _HOMES = {
     "Worker": "leasehold.worker.worker",
     "WorkerConfig": "leasehold.worker.worker",
     "hold": "leasehold.kernel.holding",
+    "step": "leasehold.workflows.declaring",
+    "workflow": "leasehold.workflows.declaring",
 }
 
 if TYPE_CHECKING:
     from leasehold.db.target import Target
     from leasehold.errors import LeaseholdError
     from leasehold.kernel.holding import hold
+    from leasehold.kernel.hooks import Hook
     from leasehold.types import Done, ErrorClass, Skip, Snooze, StepError, StepLease
     from leasehold.worker.kinds import Kind, PageContext
     from leasehold.worker.worker import Worker, WorkerConfig
+    from leasehold.workflows.context import AsyncContext, Context
+    from leasehold.workflows.declaring import Flow, step, workflow
 
 
 def __getattr__(name: str) -> Any:

@@ -105,6 +105,13 @@ class HolderGone(LeaseholdError):
     remedy = "Stop working what it held, and join again as a new holder."
 
 
+class LeaseLost(LeaseholdError):
+    """The step is no longer leased under this token."""
+
+    code, http_status = "lease_lost", 409
+    remedy = "Stop this attempt and discard its result; another attempt owns the step, or it was cancelled."
+
+
 class SeatLost(LeaseholdError):
     """The seat was taken away before its holder gave it back."""
 

@@ -136,6 +136,14 @@ class SourceOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowOptions:
+    folder: str = ""
+    """A folder of definitions: its YAML files, and its Python files that declare workflows."""
+    modules: tuple[str, ...] = ()
+    """Modules that declare workflows. What installed packages offer is found without being named."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IngestOptions:
     collection: str = "default"
     """Where documents go when no --into is given."""

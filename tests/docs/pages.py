@@ -2,8 +2,9 @@
 
 In a ```console block a line that starts with `$ ` is a command, lines with `> ` continue it, and what follows is its
 output: standard output and standard error together. In the output `…` stands for anything within a line, and a line
-`…` for any number of lines. Seconds, times, digests and process numbers are not compared. A ```python block that begins
-with `# NAME.py` is a file of the reader's, written under that name. Blocks of other languages are not run.
+`…` for any number of lines. Seconds, times, digests and process numbers are not compared. A block that
+begins with `# NAME.py` (or .toml, .yaml) is a file of the reader's, written under that name. Blocks of other languages
+are not run.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-FILE = re.compile(r"^# (\w+\.(?:py|toml))\n")
+FILE = re.compile(r"^# ([\w/]+\.(?:py|toml|yaml))\n")
 PROGRESS = re.compile(r"^[\d,]+ of [\d,]+ documents: .*\n", re.MULTILINE)
 VARIES = (
     (re.compile(r"\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d[.\d+:]*"), "(time)"),
@@ -47,7 +48,7 @@ def steps(text: str) -> Iterator[Command | Written]:
     for language, body in FENCE.findall(text):
         if language == "console" and body.startswith("$ "):
             yield from _commands(body)
-        elif language in ("python", "toml") and (named := FILE.match(body)):
+        elif language in ("python", "toml", "yaml") and (named := FILE.match(body)):
             yield Written(named[1], body)
 
 

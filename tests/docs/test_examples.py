@@ -69,6 +69,7 @@ def environment(home: Path, tmp_path: Path) -> dict[str, str]:
 def test_every_command_of_a_page_prints_what_the_page_says(page: Path, environment: dict[str, str], tmp_path: Path):
     for step in pages.steps(page.read_text("utf-8")):
         if isinstance(step, pages.Written):
+            (tmp_path / step.name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / step.name).write_text(step.text, "utf-8")
             continue
         actual = pages.run(step.line, tmp_path, environment)

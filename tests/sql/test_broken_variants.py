@@ -16,6 +16,7 @@ import pytest
 import test_adding
 import test_bounds
 import test_breakers
+import test_checkpoints
 import test_claim
 import test_claims
 import test_delayed
@@ -23,6 +24,7 @@ import test_finish
 import test_groups
 import test_holders
 import test_lock_order
+import test_parameter_sets
 import test_pauses
 import test_runs
 import test_seats
@@ -45,6 +47,7 @@ class Variant:
     edits: tuple[tuple[str, str], ...]
     also: type[Exception] = AssertionError
     """What else may show it: a constraint that holds even without the guard, or the server's own refusal."""
+    package: str = "leasehold.kernel"
 
 
 VARIANTS = {
@@ -357,6 +360,36 @@ VARIANTS = {
           "on conflict (work, key) do update set token = excluded.token\n"
           "     where not exists (select from leasehold.lease l where l.token = claim.token);"),),
     ),
+    "a checkpoint asks nobody": Variant(
+        "checkpoint_save",
+        test_checkpoints.test_a_late_checkpoint_is_refused_and_counted,
+        (("from leasehold.held_steps(array[p_token], array[p_step]) h) is null then", "from leasehold.held_steps(array[p_token], array[p_step]) h) is null and false then"),),
+    ),
+    "a checkpoint does not wait for the end of its lease": Variant(
+        "held_steps",
+        test_checkpoints.test_a_checkpoint_that_meets_the_end_of_its_lease_is_refused,
+        (("where l.token = any (v_distinct) order by l.token for no key update;", "where false;"),),
+    ),
+    "a set is forgotten beside a group that is being opened with it": Variant(
+        "parameter_set_forget",
+        test_parameter_sets.test_a_group_that_is_opened_while_its_set_is_forgotten_keeps_it,
+        (("where s.set_id = v_set_id for update;", "where s.set_id = v_set_id;"),),
+        errors.ForeignKeyViolation,
+        "leasehold.workflows",
+    ),
+    "a set in use is forgotten": Variant(
+        "parameter_set_forget",
+        test_parameter_sets.test_a_set_in_use_cannot_be_forgotten_and_its_group_keeps_it_afterwards,
+        (("if v_open is not null then", "if false then"),),
+        package="leasehold.workflows",
+    ),
+    "a set that another stores at the same time is stored twice": Variant(
+        "parameter_set_register",
+        test_parameter_sets.test_a_set_that_is_being_stored_by_another_is_waited_for_and_found,
+        (("on conflict (digest) do nothing\n", ""), ("on conflict (config) do nothing;", ";")),
+        errors.UniqueViolation,
+        "leasehold.workflows",
+    ),
     "a snooze counts as an attempt": Variant(
         "end_steps",
         test_delayed.test_a_snooze_is_not_an_attempt,
@@ -536,7 +569,7 @@ def scenario(databases, broken=None):
 
 
 def broken_text(variant):
-    text = (files("leasehold.kernel") / "sql" / f"{variant.name}.sql").read_text("utf-8")
+    text = (files(variant.package) / "sql" / f"{variant.name}.sql").read_text("utf-8")
     for before, after in variant.edits:
         if before != after:
             assert before in text, f"{variant.name} no longer says {before!r}: mend the variant"

@@ -29,6 +29,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "run": ("leasehold.cli.run:run", "Single runs: list, show, why, cancel, retry, snooze."),
     "step": ("leasehold.cli.step:step", "Single steps, and those that failed: show, requeue."),
+    "workflow": ("leasehold.cli.workflow:workflow", "Workflows of your own: list, show, validate, run."),
+    "params": ("leasehold.cli.params:params", "Parameter sets of workflows: list, show, diff, delete."),
     "kind": ("leasehold.cli.kind:kind", "Kinds of step: list, pause, resume, bound."),
     "lock": ("leasehold.cli.lock:lock", "Locks and who has them: list, why, run, break."),
     "limit": ("leasehold.cli.limit:limit", "How much runs at once, everywhere: list, set, pause, resume, remove."),

@@ -60,6 +60,33 @@ def common(function: F) -> F:
     return decorated  # type: ignore[no-any-return]
 
 
+def places(function: F) -> F:
+    """The options of commands that look for workflow definitions: --workflows, --module."""
+    decorated: Any = click.option(
+        "--module", "modules", multiple=True, metavar="NAME",
+        help="A Python module that declares workflows [workflows.modules].",
+    )(function)  # fmt: skip
+    decorated = click.option(
+        "--workflows", metavar="FOLDER", help="A folder of workflow definitions, YAML and Python [workflows.folder]."
+    )(decorated)
+    return decorated  # type: ignore[no-any-return]
+
+
+def placed(workflows: str | None, modules: Sequence[str]) -> dict[str, Any]:
+    """The flags of `places`, for `settings`."""
+    return {"workflows.folder": workflows, "workflows.modules": tuple(modules) or None}
+
+
+def places_of(chosen: Settings) -> Any:
+    """Where definitions are looked for. Modules beside the command's folder are found, as `python -m` finds them."""
+    from leasehold.workflows.finding import Places
+
+    folder = chosen.workflows.folder
+    return Places(
+        folder=os.path.abspath(os.path.expanduser(folder)) if folder else "", modules=chosen.workflows.modules
+    )
+
+
 class PathThere(click.Path):
     """A path that is given and not empty: an unset variable in a script must not mean the working directory."""
 

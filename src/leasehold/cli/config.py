@@ -17,7 +17,15 @@ from typing import Any, get_type_hints
 
 from leasehold.db.target import DISABLE_DIRECT, Target
 from leasehold.errors import UsageError
-from leasehold.options import ChunkOptions, EmbedOptions, IngestOptions, LeaseOptions, ReaderOptions, SourceOptions
+from leasehold.options import (
+    ChunkOptions,
+    EmbedOptions,
+    IngestOptions,
+    LeaseOptions,
+    ReaderOptions,
+    SourceOptions,
+    WorkflowOptions,
+)
 
 SECTIONS: dict[str, type] = {
     "lease": LeaseOptions,
@@ -26,6 +34,7 @@ SECTIONS: dict[str, type] = {
     "readers": ReaderOptions,
     "source": SourceOptions,
     "ingest": IngestOptions,
+    "workflows": WorkflowOptions,
 }
 DATABASE_KEYS = ("database.url", "database.direct_url", "database.disable_direct")
 PLAIN = {"LEASEHOLD_HOME", "LEASEHOLD_CONFIG", "LEASEHOLD_DATABASE_URL", "LEASEHOLD_DEBUG", "LEASEHOLD_FAULTS",
@@ -45,6 +54,7 @@ class Settings:
     readers: ReaderOptions
     source: SourceOptions
     ingest: IngestOptions
+    workflows: WorkflowOptions
     origins: Mapping[str, str] = field(default_factory=dict)
 
     @property

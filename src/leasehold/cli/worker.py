@@ -19,17 +19,20 @@ from leasehold.errors import NotFound, UsageError
 @click.group(invoke_without_command=True)
 @click.option("--processes", type=int, metavar="P", help="Worker processes [one per core].")
 @click.option("--consumers", metavar="POOLS", help="Consumers of each process by kind: parse=2,*=4 [*=2].")
+@common.places
 @click.option("--until-idle", is_flag=True, help="Stop when no open group has anything left to do.")
 @click.option("--stop-within", type=float, default=30.0, show_default=True, metavar="S", help="Grace of a stop.")
 @common.common
 @click.pass_context
 def worker(
-    context: click.Context, processes: int | None, consumers: str | None, until_idle: bool, stop_within: float,
-    database: str | None, home: str | None, as_json: bool,
+    context: click.Context, processes: int | None, consumers: str | None, workflows: str | None,
+    modules: tuple[str, ...], until_idle: bool, stop_within: float, database: str | None, home: str | None,
+    as_json: bool,
 ) -> int:  # fmt: skip
     """Work on whatever is queued until stopped. SIGTERM or Ctrl-C: running steps finish; twice: at once."""
     if context.invoked_subcommand is None:
-        return work(processes, consumers, until_idle, stop_within, database, home, as_json=as_json)
+        chosen = common.settings(database, home, **{"ingest.processes": processes}, **common.placed(workflows, modules))
+        return work(chosen, processes, consumers, until_idle, stop_within, as_json=as_json)
     given = [one for one in context.params if context.get_parameter_source(one) is ParameterSource.COMMANDLINE]
     if given:
         flag = f"--{given[0].replace('_', '-')}"
@@ -39,23 +42,25 @@ def worker(
 
 
 def work(
-    processes: int | None, consumers: str | None, until_idle: bool, stop_within: float, database: str | None,
-    home: str | None, *, as_json: bool,
-) -> int:  # fmt: skip
+    chosen: Any, processes: int | None, consumers: str | None, until_idle: bool, stop_within: float, *, as_json: bool
+) -> int:
     from leasehold.documents.kinds import WORKFLOW
     from leasehold.worker import room
-    from leasehold.worker.documents import FACTORY
     from leasehold.worker.keeper import Keeper, KeeperConfig
     from leasehold.worker.pools import check_kinds, parse_consumers
+    from leasehold.worker.workflows import FACTORY, PLACES, SESSIONS, look
 
-    chosen = common.settings(database, home, **{"ingest.processes": processes})
     if not 0 <= stop_within <= 86_400:
         raise UsageError(f"--stop-within {stop_within} must be between 0 and 86400 seconds.")
     pools = parse_consumers(consumers) if consumers else {"*": 2}
-    check_kinds(pools, WORKFLOW)
+    where = common.places_of(chosen)
+    found = look(where)
+    check_kinds(pools, [*WORKFLOW, *found.kinds])
     session = common.open_session(chosen, write=True)
     count, _ = hands(chosen)
-    room.check(chosen.target, room.of_keeper(processes or count, sum(pools.values())))
+    room.check(
+        chosen.target, room.of_keeper(processes or count, sum(pools.values()) + (SESSIONS if found.kinds else 0))
+    )
     keeper = Keeper(
         KeeperConfig(
             target=chosen.target,
@@ -64,6 +69,7 @@ def work(
                 "step_timeout_s": chosen.ingest.step_timeout_s,
                 "embed": asdict(chosen.embed),
                 "readers": asdict(chosen.readers),
+                PLACES: asdict(where),
             },
             memory_max_bytes=chosen.ingest.memory_mb * 1_000_000,
             processes=processes or count,

@@ -73,6 +73,17 @@ CREATE TABLE leasehold.breaker (
     CONSTRAINT breaker_strikes_check CHECK ((strikes >= 0))
 );
 
+-- Name: checkpoint; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.checkpoint (
+    step_id bigint NOT NULL,
+    name text NOT NULL,
+    token bigint NOT NULL,
+    value jsonb NOT NULL,
+    at timestamp with time zone NOT NULL
+)
+PARTITION BY RANGE (step_id);
+
 -- Name: chunk; Type: TABLE; Schema: leasehold; Owner: -
 
 CREATE TABLE leasehold.chunk (
@@ -212,6 +223,14 @@ CREATE TABLE leasehold.group_delta (
     succeeded integer NOT NULL,
     failed integer NOT NULL,
     cancelled integer NOT NULL
+);
+
+-- Name: group_setting; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.group_setting (
+    group_id bigint NOT NULL,
+    set_id bigint NOT NULL,
+    timeouts real[] NOT NULL
 );
 
 -- Name: group_span; Type: TABLE; Schema: leasehold; Owner: -
@@ -463,6 +482,40 @@ CREATE TABLE leasehold.outcome (
 )
 PARTITION BY RANGE (step_id);
 
+-- Name: parameter_name; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.parameter_name (
+    workflow text NOT NULL,
+    name text NOT NULL,
+    set_id bigint NOT NULL,
+    since timestamp with time zone NOT NULL,
+    CONSTRAINT parameter_name_name_check CHECK ((name <> ''::text))
+);
+
+-- Name: parameter_set; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.parameter_set (
+    set_id bigint NOT NULL,
+    digest bytea NOT NULL,
+    workflow text NOT NULL,
+    configs bytea[] NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT parameter_set_configs_check CHECK ((cardinality(configs) > 0)),
+    CONSTRAINT parameter_set_digest_check CHECK ((length(digest) = 32)),
+    CONSTRAINT parameter_set_workflow_check CHECK ((workflow <> ''::text))
+);
+
+-- Name: parameter_set_set_id_seq; Type: SEQUENCE; Schema: leasehold; Owner: -
+
+ALTER TABLE leasehold.parameter_set ALTER COLUMN set_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME leasehold.parameter_set_set_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 -- Name: pause; Type: TABLE; Schema: leasehold; Owner: -
 
 CREATE TABLE leasehold.pause (
@@ -698,6 +751,27 @@ CREATE TABLE leasehold.step (
 )
 PARTITION BY RANGE (step_id);
 
+-- Name: step_config; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.step_config (
+    config bytea NOT NULL,
+    step text NOT NULL,
+    method text NOT NULL,
+    parameters jsonb NOT NULL,
+    upstream bytea[] NOT NULL,
+    CONSTRAINT step_config_config_check CHECK ((length(config) = 32)),
+    CONSTRAINT step_config_method_check CHECK ((method <> ''::text)),
+    CONSTRAINT step_config_step_check CHECK ((step <> ''::text))
+);
+
+-- Name: step_result; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.step_result (
+    step_id bigint NOT NULL,
+    result jsonb NOT NULL
+)
+PARTITION BY RANGE (step_id);
+
 -- Name: step_state; Type: VIEW; Schema: leasehold; Owner: -
 
 CREATE VIEW leasehold.step_state AS
@@ -859,6 +933,11 @@ ALTER TABLE ONLY leasehold.bound
 ALTER TABLE ONLY leasehold.breaker
     ADD CONSTRAINT breaker_pkey PRIMARY KEY (kind, key);
 
+-- Name: checkpoint checkpoint_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.checkpoint
+    ADD CONSTRAINT checkpoint_pkey PRIMARY KEY (step_id, name);
+
 -- Name: chunk chunk_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
 
 ALTER TABLE ONLY leasehold.chunk
@@ -908,6 +987,11 @@ ALTER TABLE ONLY leasehold.event
 
 ALTER TABLE ONLY leasehold.group_completion
     ADD CONSTRAINT group_completion_pkey PRIMARY KEY (group_id, round);
+
+-- Name: group_setting group_setting_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.group_setting
+    ADD CONSTRAINT group_setting_pkey PRIMARY KEY (group_id);
 
 -- Name: group_span group_span_group_id_page_key; Type: CONSTRAINT; Schema: leasehold; Owner: -
 
@@ -989,6 +1073,21 @@ ALTER TABLE ONLY leasehold.oddity
 ALTER TABLE ONLY leasehold.outcome
     ADD CONSTRAINT outcome_pkey PRIMARY KEY (step_id, token);
 
+-- Name: parameter_name parameter_name_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.parameter_name
+    ADD CONSTRAINT parameter_name_pkey PRIMARY KEY (workflow, name);
+
+-- Name: parameter_set parameter_set_digest_key; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.parameter_set
+    ADD CONSTRAINT parameter_set_digest_key UNIQUE (digest);
+
+-- Name: parameter_set parameter_set_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.parameter_set
+    ADD CONSTRAINT parameter_set_pkey PRIMARY KEY (set_id);
+
 -- Name: pause pause_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
 
 ALTER TABLE ONLY leasehold.pause
@@ -1069,10 +1168,20 @@ ALTER TABLE ONLY leasehold.source
 ALTER TABLE ONLY leasehold.source
     ADD CONSTRAINT source_pkey PRIMARY KEY (source_id);
 
+-- Name: step_config step_config_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.step_config
+    ADD CONSTRAINT step_config_pkey PRIMARY KEY (config);
+
 -- Name: step step_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
 
 ALTER TABLE ONLY leasehold.step
     ADD CONSTRAINT step_pkey PRIMARY KEY (step_id);
+
+-- Name: step_result step_result_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.step_result
+    ADD CONSTRAINT step_result_pkey PRIMARY KEY (step_id);
 
 -- Name: sync sync_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
 
@@ -1123,6 +1232,10 @@ CREATE INDEX delayed_wait_key_ix ON leasehold.delayed USING btree (wait_key) WHE
 
 CREATE INDEX group_delta_ix ON leasehold.group_delta USING btree (group_id);
 
+-- Name: group_setting_set_ix; Type: INDEX; Schema: leasehold; Owner: -
+
+CREATE INDEX group_setting_set_ix ON leasehold.group_setting USING btree (set_id);
+
 -- Name: holder_living_ix; Type: INDEX; Schema: leasehold; Owner: -
 
 CREATE INDEX holder_living_ix ON leasehold.holder USING btree (holder_id) WHERE (ended_at IS NULL);
@@ -1146,6 +1259,10 @@ CREATE UNIQUE INDEX lane_hook_ix ON leasehold.lane USING btree (hook_id) WHERE (
 -- Name: lane_key_ix; Type: INDEX; Schema: leasehold; Owner: -
 
 CREATE INDEX lane_key_ix ON leasehold.lane USING btree (key) WHERE (key IS NOT NULL);
+
+-- Name: parameter_name_set_ix; Type: INDEX; Schema: leasehold; Owner: -
+
+CREATE INDEX parameter_name_set_ix ON leasehold.parameter_name USING btree (set_id);
 
 -- Name: run_group_open_ix; Type: INDEX; Schema: leasehold; Owner: -
 
@@ -1190,6 +1307,16 @@ ALTER TABLE ONLY leasehold.collection_document
 
 ALTER TABLE ONLY leasehold.group_completion
     ADD CONSTRAINT group_completion_group_id_fkey FOREIGN KEY (group_id) REFERENCES leasehold.run_group(group_id);
+
+-- Name: group_setting group_setting_group_id_fkey; Type: FK CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.group_setting
+    ADD CONSTRAINT group_setting_group_id_fkey FOREIGN KEY (group_id) REFERENCES leasehold.run_group(group_id);
+
+-- Name: group_setting group_setting_set_id_fkey; Type: FK CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.group_setting
+    ADD CONSTRAINT group_setting_set_id_fkey FOREIGN KEY (set_id) REFERENCES leasehold.parameter_set(set_id);
 
 -- Name: group_span group_span_group_id_fkey; Type: FK CONSTRAINT; Schema: leasehold; Owner: -
 
@@ -1245,6 +1372,11 @@ ALTER TABLE ONLY leasehold.lease
 
 ALTER TABLE ONLY leasehold.oddity
     ADD CONSTRAINT oddity_source_id_fkey FOREIGN KEY (source_id) REFERENCES leasehold.source(source_id);
+
+-- Name: parameter_name parameter_name_set_id_fkey; Type: FK CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.parameter_name
+    ADD CONSTRAINT parameter_name_set_id_fkey FOREIGN KEY (set_id) REFERENCES leasehold.parameter_set(set_id);
 
 -- Name: run_group run_group_workflow_id_fkey; Type: FK CONSTRAINT; Schema: leasehold; Owner: -
 

@@ -258,6 +258,12 @@ def release(session: Session, held: Sequence[tuple[int, int]]) -> int:
     return int(session.fetch(load(PACKAGE, "call_release"), (tokens, steps))[0][0])
 
 
+def save_checkpoint(session: Session, token: int, step_id: int, name: str, value: str) -> bool:
+    """Keep *value* (JSON text) for whoever works this step next; False when it is no longer held under *token*, and
+    nothing was written. May be sent again."""
+    return bool(session.fetch(load(PACKAGE, "call_checkpoint_save"), (token, step_id, name, value))[0][0])
+
+
 def promote(session: Session, *, limit: int = 5000) -> tuple[int, float | None]:
     """Make delayed steps ready whose time has come; how many, and seconds until the next one (None: none waits)."""
     moved, next_s = session.fetch(load(PACKAGE, "call_promote"), (limit,))[0]

@@ -46,6 +46,11 @@ class Running:
     started_s: float
     why: str = ""
     told_s: float = 0.0
+    over: bool = False
+    """What it returns will not count. Set for plain functions too, which run on."""
+
+    def is_over(self) -> bool:
+        return self.over
 
 
 class Consumers:
@@ -88,10 +93,13 @@ class Consumers:
         return taken
 
     def interrupt(self, why: str, lost: Callable[[StepLease], bool] | None = None) -> None:
-        """Interrupt running async steps: all of them, or those whose lease is `lost`. Plain functions run on."""
+        """Interrupt running async steps: all of them, or those whose lease is `lost`. Plain functions are told, if they
+        are watched, and run on."""
         for slot, running in enumerate(self._running):
-            if running is not None and running.kind.is_async and (lost is None or lost(running.lease)):
-                self._interrupt(slot, running, why)
+            if running is not None and (lost is None or lost(running.lease)):
+                running.over = True
+                if running.kind.is_async:
+                    self._interrupt(slot, running, why)
 
     def sweep(self) -> None:
         """Interrupt steps whose time is up, and tell those again that did not listen."""
@@ -109,6 +117,7 @@ class Consumers:
     def _interrupt(self, slot: int, running: Running, why: str) -> None:
         running.why = running.why or why
         running.told_s = time.monotonic()
+        running.over = True
         self._tasks[slot].cancel()
 
     async def stop(self, within_s: float) -> None:
@@ -153,7 +162,7 @@ class Consumers:
 
     def _in_thread(self, running: Running) -> asyncio.Future[Any]:
         assert running.kind.run is not None
-        return asyncio.wrap_future(self._threads.submit(running.kind.run, running.lease))
+        return asyncio.wrap_future(self._threads.submit(running.kind.run, *_arguments(running)))
 
     async def _outcome(
         self, running: Running, task: asyncio.Task[None], thread: asyncio.Future[Any] | None
@@ -166,7 +175,7 @@ class Consumers:
                 answer = await asyncio.shield(thread)
             else:
                 assert kind.run is not None
-                answer = await kind.run(running.lease)
+                answer = await kind.run(*_arguments(running))
         except asyncio.CancelledError as error:
             if not running.why and not task.cancelling():
                 return failure(error)  # somebody else's cancellation, which the function let through
@@ -181,6 +190,10 @@ class Consumers:
         elif task.cancelling():
             self._stopping = True  # the loop is closing down, and not by our stop
         return outcome
+
+
+def _arguments(running: Running) -> tuple[Any, ...]:
+    return (running.lease, running.is_over) if running.kind.watched else (running.lease,)
 
 
 def timed_out(kind: Kind) -> StepError:

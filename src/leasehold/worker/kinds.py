@@ -18,8 +18,8 @@ from leasehold.db.session import Connection, Session
 from leasehold.errors import UsageError
 from leasehold.types import Outcome, StepLease
 
-StepFunction = Callable[[StepLease], Any]
-"""async or plain; returns Done, Skip, Snooze, StepError, or anything else (taken as Done)."""
+StepFunction = Callable[..., Any]
+"""async or plain, of one StepLease; returns Done, Skip, Snooze, StepError, or anything else (taken as Done)."""
 
 Effects = Callable[[Connection, Sequence[tuple[StepLease, Outcome]]], None]
 """Writes what accepted steps produced, in the transaction that records their ends. Called again on a retry."""
@@ -53,6 +53,9 @@ class Kind:
     """Steps a lease covers at most. For a page function also how many it gets at once."""
     prefetch: int = 0
     """Steps leased ahead of free consumers; 0 for slow kinds, so that waiting steps can be taken by others."""
+    watched: bool = False
+    """`run` is called with a second argument, a function that says whether the step was interrupted or its lease lost:
+    how one that cannot be interrupted learns that what it does is for nothing."""
     payload: bool = True
     """Whether `StepLease.item` is needed; False saves a read."""
     is_async: bool = field(init=False, default=False)

@@ -27,7 +27,7 @@ from leasehold.db.statements import routines
 from leasehold.errors import SchemaAhead, SchemaBehind, SchemaChanged
 from leasehold.version import VERSION
 
-ROUTINE_PACKAGES = ("leasehold.kernel", "leasehold.documents")
+ROUTINE_PACKAGES = ("leasehold.kernel", "leasehold.documents", "leasehold.workflows")
 WORKS_WITH = re.compile(r"^-- Works with programs from (\d{4})\b", re.MULTILINE)
 
 

@@ -1,3 +1,4 @@
 delete from leasehold.artifact a
  where a.created_at < leasehold.now() - make_interval(secs => %s)
    and not exists (select from kept k where k.recipe = a.recipe)
+   and not (a.kind = 'workflow' and exists (select from leasehold.step s where s.step_id = a.step_id))

@@ -21,7 +21,8 @@ begin
     for v_range in greatest(v_wanted - 1, 0) .. v_wanted loop
         continue when to_regclass(format('leasehold.run_p%s', v_range)) is not null;
         for v_table, v_factor in
-            values ('payload', 1), ('step', 1024), ('outcome', 1024), ('run_outcome', 1), ('run', 1)
+            values ('payload', 1), ('step', 1024), ('outcome', 1024), ('step_result', 1024), ('checkpoint', 1024),
+                   ('run_outcome', 1), ('run', 1)
         loop
             v_part := format('%s_p%s', v_table, v_range);
             execute format('create table leasehold.%I (like leasehold.%I including all)', v_part, v_table);

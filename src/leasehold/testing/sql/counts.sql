@@ -18,5 +18,9 @@ select n from (
     union all select 'breaker' as name, count(*) as n from leasehold.breaker
     union all select 'workflow' as name, count(*) as n from leasehold.workflow
     union all select 'hook_call' as name, count(*) as n from leasehold.hook_call
+    union all select 'parameter_set' as name, count(*) as n from leasehold.parameter_set
+    union all select 'step_config' as name, count(*) as n from leasehold.step_config
+    union all select 'step_result' as name, count(*) as n from leasehold.step_result
+    union all select 'checkpoint' as name, count(*) as n from leasehold.checkpoint
     union all select 'pause' as name, count(*) as n from leasehold.pause
 ) counted where name = %s

@@ -1,0 +1,22 @@
+"""Artifacts as steps that people write keep them: bytes under a recipe, saved with the end of their step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from leasehold.artifacts import database
+from leasehold.db.session import Connection
+
+
+class NamedArtifacts:
+    """In the database. It holds nothing of its own."""
+
+    def save(self, connection: Connection, artifacts: Mapping[bytes, bytes], kind: str, step_id: int) -> None:
+        """Save content by recipe (32 bytes) within the caller's transaction; what is there already stays."""
+        rows = [database.artifact(recipe, kind, content, step_id) for recipe, content in artifacts.items()]
+        database.save(connection, rows)
+
+    def read(self, connection: Connection, recipe: bytes) -> bytes | None:
+        """The content, if it is there."""
+        found = database.read(connection, [recipe]).get(recipe)
+        return None if found is None else bytes(found)

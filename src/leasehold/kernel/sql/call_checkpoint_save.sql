@@ -1,0 +1,1 @@
+select leasehold.checkpoint_save(%s, %s, %s, %s::jsonb)

@@ -1,0 +1,1 @@
+select leasehold.group_settle(%s, %s, %s::real[])

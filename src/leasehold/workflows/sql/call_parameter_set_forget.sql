@@ -1,0 +1,1 @@
+select leasehold.parameter_set_forget(%s, %s)

@@ -1,0 +1,1 @@
+select leasehold.parameter_set_register(%s, %b, %s::jsonb, %s)

@@ -1,0 +1,1 @@
+select value from leasehold.checkpoint where step_id = %s and name = %s

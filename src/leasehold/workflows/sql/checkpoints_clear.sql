@@ -1,0 +1,1 @@
+delete from leasehold.checkpoint where step_id = any (%s::bigint[])

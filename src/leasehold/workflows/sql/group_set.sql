@@ -1,0 +1,1 @@
+select set_id from leasehold.group_setting where group_id = %s
