@@ -160,3 +160,43 @@ def test_eight_threads_that_want_one_seat_have_it_one_after_another(kernel, data
         thread.join(60)
     assert most == [1] * 8
     assert tokens == sorted(tokens)
+
+
+@pytest.mark.one_server
+@pytest.mark.parametrize("reaped", [False, True], ids=["nobody reaps it", "reaped meanwhile"])
+def test_who_waits_in_line_outlasts_an_outage_and_gets_a_seat_that_is_not_lost(kernel, database, reaped):
+    """Longer than its TTL and than a session's patience: it has nothing yet that could be lost. Method: a proxy that
+    nobody listens behind, until the holder has expired."""
+    from leasehold.db.session import Session
+    from leasehold.db.target import Target
+    from leasehold.testing import Proxy
+
+    got = []
+
+    def wait(url):
+        with (
+            Session(Target(url=url), patience_s=0.3) as session,
+            hold(session, KEY, wait_s=60, name="waits", lease=QUICK) as seat,
+        ):
+            got.append((seat.token, seat.wait_lost(2 * QUICK.ttl_s)))
+
+    def expired():
+        return [one.holder_id for one in holders.living(kernel.session) if one.name == "waits" and one.expired]
+
+    taken = seats.take(kernel.session, kernel.holder("first"), KEY)
+    with Proxy(database) as proxy:
+        waiting = threading.Thread(target=wait, args=(proxy.url,))
+        waiting.start()
+        until(lambda: seats.line(kernel.session, KEY))
+        proxy.refuse(), proxy.cut()
+        (waits,) = until(expired)
+        if reaped:
+            assert holders.reap_these(kernel.session, [waits])
+        until(lambda: seats.line(kernel.session, KEY) == [] or not seats.line(kernel.session, KEY)[0].asking)
+        seats.give_back(kernel.session, taken)
+        proxy.heal()
+        waiting.join(60)
+    ((token, lost),) = got
+    assert token > taken.token
+    assert not lost
+    assert seats.resources(kernel.session, KEY)[0].taken == 0

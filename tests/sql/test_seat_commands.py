@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from leasehold.cli import command
 from leasehold.cli.app import run
 from leasehold.kernel import groups, seats
 from leasehold.kernel.holding import hold
@@ -100,6 +101,11 @@ def test_a_living_holders_lock_is_broken_only_by_force_and_both_is_told(kernel, 
     (audit,) = kernel.session.fetch("select by_whom, reason, forced, token from leasehold.seat_break")
     assert "@" in audit[0]
     assert audit[1:] == ("stuck since noon", True, seat.token)
+    (told,) = call("lock", "why", LOCK)[1]["breaks"]
+    assert (told["by"], told["name"], told["forced"], told["token"]) == (audit[0], "vacuum", True, seat.token)
+    said = tell("lock", "why", LOCK)[1]
+    assert f"by {audit[0]}, by force, from worker vacuum" in said
+    assert "last heard 0 s before: stuck since noon" in said
 
 
 def test_a_dead_holders_lock_is_broken_without_force_unless_it_was_heard_within_max_age(kernel, call, clock):
@@ -226,6 +232,60 @@ def test_a_signal_to_the_command_under_a_lock_gives_the_lock_back(kernel, databa
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 128 + signal.SIGTERM
     process.stdout.close()
+    assert seats.resources(kernel.session, LOCK)[0].taken == 0
+
+
+@pytest.mark.parametrize("how", ["killed", "its lock broken", "interrupted", "hung up"])
+def test_a_command_and_all_it_has_started_end_with_lock_run_however_that_ends(kernel, database, how):
+    """Or they would work on without the lock, beside the next one who has it."""
+    arguments = [*LEASEHOLD, "lock", "run", LOCK, "--database", database, "--", "sh", "-c"]
+    process = subprocess.Popen(
+        [*arguments, "sleep 600 & echo $! $$; wait"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        start_new_session=True, env={**os.environ, "LEASEHOLD_LEASE_TTL_S": "2", "LEASEHOLD_LEASE_HEARTBEAT_S": "0.2"},
+    )  # fmt: skip
+    started = [int(pid) for pid in process.stdout.readline().split()]
+    for _ in range(2):  # heartbeats: it is not killed in the very moment of the start
+        heard = kernel.session.fetch("select max(heartbeat_at) from leasehold.holder")
+        eventually(lambda heard=heard: kernel.session.fetch("select max(heartbeat_at) from leasehold.holder") != heard)
+    if how == "its lock broken":
+        seats.break_(kernel.session, LOCK, by="me", force=True)
+    else:
+        process.send_signal({"killed": signal.SIGKILL, "interrupted": signal.SIGINT, "hung up": signal.SIGHUP}[how])
+    eventually(lambda: not any(alive(pid) for pid in started))
+    assert process.wait(20) == {"killed": -9, "interrupted": 130, "hung up": -signal.SIGHUP}.get(how, 1)
+    assert process.stdout.read() == "", "nobody has kept the pipe"
+    process.stdout.close()
+
+
+def test_a_command_that_does_not_heed_the_word_is_killed_with_all_it_has_started(monkeypatch, tmp_path):
+    monkeypatch.setattr(command, "GRACE_S", 0.3)
+    monkeypatch.setattr(command, "_at_a_terminal", lambda: False)
+    script = f"trap '' TERM; sleep 600 & echo $! $$ > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/pids; wait"
+    with command.Command(["sh", "-c", script], os.environ) as deaf:
+        eventually((tmp_path / "pids").exists)
+        assert deaf.wait(0.01) is None
+        deaf.stop()
+        assert deaf.wait(0.0) == 128 + signal.SIGKILL
+    pids = (tmp_path / "pids").read_text().split()
+    eventually(lambda: not any(alive(int(pid)) for pid in pids))
+
+
+def eventually(holds, within_s=30.0):
+    give_up_at = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < give_up_at
+        time.sleep(0.02)
+
+
+def alive(pid: int) -> bool:
+    """Zombies are not: where nobody waits for orphans they stay in the table."""
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    return bool(state.strip()) and not state.startswith("Z")
+
+
+def test_a_command_that_cannot_be_started_leaves_neither_guard_nor_lock(kernel, tell):
+    code, said = tell("lock", "run", LOCK, "--", "/nowhere/at-all")
+    assert (code, "cannot be started: No such file or directory" in said) == (1, True)
     assert seats.resources(kernel.session, LOCK)[0].taken == 0
 
 

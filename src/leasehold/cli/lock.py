@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from dataclasses import asdict
 from typing import Any
 
@@ -16,7 +15,6 @@ from leasehold.errors import NotFound, Refused, UsageError
 
 KEY = click.argument("key", metavar="KEY")
 LOOK_EVERY_S = 0.2
-STOP_WITHIN_S = 10.0
 
 
 @click.group()
@@ -51,20 +49,22 @@ def listed(free: bool, database: str | None, home: str | None, as_json: bool) ->
 @KEY
 @common.common
 def why(key: str, database: str | None, home: str | None, as_json: bool) -> int:
-    """Say who has KEY, who waits for it, and what to do."""
+    """Say who has KEY, who waits for it, what to do, and who broke it before."""
     from leasehold.kernel import seats
 
     with common.open_session(common.settings(database, home)) as session:
         one = limit.find(session, key)
         taken, line = seats.taken(session, key), seats.line(session, key)
         behind, paused = seats.steps_behind(session, key), pausing.paused(session, "limit").get(one.key)
+        breaks = seats.breaks(session, key)
     said = [f"{limit.line(one)}{pausing.told(paused)}", *(has(seat) for seat in taken)]
     said += [f"{place}. in line: {one_waits(waiting)}" for place, waiting in enumerate(line, 1)]
     said += [f"{counted(behind, 'ready step')} behind it"] if behind else []
     said += [f"no heartbeat any more: leasehold lock break {one.key}"] if any(seat.expired for seat in taken) else []
+    said += [was_broken(one) for one in breaks]
     if as_json:
         emit("complete", why=said, line=[asdict(waiting) for waiting in line], steps_behind=behind,
-             **body(one, taken))  # fmt: skip
+             breaks=[asdict(one) for one in breaks], **body(one, taken))  # fmt: skip
     else:
         for text in said:
             say(text)
@@ -140,7 +140,8 @@ def run(
 ) -> int:
     """Run COMMAND (after --) while having KEY, and end with its exit code. SEAT_TOKEN is the seat's token.
 
-    Should the lock be lost, the command is terminated. Workers' steps behind KEY wait meanwhile.
+    Should the lock be lost, or this process be killed, the command is terminated, with what it has started where there
+    is no terminal. Workers' steps behind KEY wait meanwhile.
     """
     if as_json:
         raise UsageError("`lock run` has no JSON form.", remedy="Leave --json out.")
@@ -155,38 +156,28 @@ def run(
         return _run(command, seat)
 
 
-def _run(command: tuple[str, ...], seat: Any) -> int:
+def _run(arguments: tuple[str, ...], seat: Any) -> int:
+    from leasehold.cli.command import Command
+
     try:
-        process = subprocess.Popen(command, env={**os.environ, "SEAT_TOKEN": str(seat.token)})
+        command = Command(arguments, {**os.environ, "SEAT_TOKEN": str(seat.token)})
     except OSError as error:
-        raise NotFound(f"The command cannot be started: {error.strerror}: {command[0]}",
+        raise NotFound(f"The command cannot be started: {error.strerror}: {arguments[0]}",
                        remedy="Check its spelling and its path.") from error  # fmt: skip
-    kept = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
-    try:
-        while True:
-            try:
-                code = process.wait(LOOK_EVERY_S)
-                return code if code >= 0 else 128 - code
-            except subprocess.TimeoutExpired:
+    kept = signal.signal(signal.SIGTERM, lambda *_: command.tell(signal.SIGTERM))
+    with command:
+        try:
+            while (code := command.wait(LOOK_EVERY_S)) is None:
                 if seat.lost:
                     note(f"{seat.key} was taken away; the command is stopped")
-                    _stop(process)
+                    command.stop()
                     seat.check()
-            except KeyboardInterrupt:  # the terminal has told the command too
-                _stop(process, tell=False)
-                raise
-    finally:
-        signal.signal(signal.SIGTERM, kept)
-
-
-def _stop(process: subprocess.Popen[bytes], *, tell: bool = True) -> None:
-    if tell:
-        process.terminate()
-    try:
-        process.wait(STOP_WITHIN_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+            return code
+        except KeyboardInterrupt:
+            command.interrupted()
+            raise
+        finally:
+            signal.signal(signal.SIGTERM, kept)
 
 
 def has(seat: Any) -> str:
@@ -200,6 +191,13 @@ def has(seat: Any) -> str:
 def one_waits(waiting: Any) -> str:
     silent = "" if waiting.asking else "; it does not ask any more and is passed over"
     return f"{waiting.holder_kind} {waiting.name} (pid {waiting.pid}) since {waiting.waiting_s:.0f} s{silent}"
+
+
+def was_broken(one: Any) -> str:
+    whose = f"{one.holder_kind} {one.name} (pid {one.pid} on {one.host})" if one.name else f"holder {one.holder_id}"
+    how = "by force, " if one.forced else ""
+    return (f"broken {one.at.astimezone():%Y-%m-%d %H:%M:%S} by {one.by}, {how}from {whose}, last heard "
+            f"{one.heard_s:.0f} s before{f': {one.reason}' if one.reason else ''}")  # fmt: skip
 
 
 def body(one: Any, taken: list[Any]) -> dict[str, Any]:

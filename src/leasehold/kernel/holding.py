@@ -29,7 +29,7 @@ from collections.abc import Iterator
 
 from leasehold.db.line import AWAY, Line
 from leasehold.db.session import Connection, Session
-from leasehold.errors import Refused, SeatLost
+from leasehold.errors import HolderGone, Refused, SeatLost
 from leasehold.kernel import groups, holders, seats
 from leasehold.kernel.keys import canonical
 from leasehold.options import LeaseOptions
@@ -91,7 +91,8 @@ def hold(
     Args:
         kind: what this process is: cli, web, hook, sql or worker.
         name: shown to who looks or waits; host and pid if empty.
-        wait_s: how long to stand in line; 0: not at all.
+        wait_s: how long to stand in line; 0: not at all. Who waits outlasts an outage of the database; one that was
+            longer than the TTL may cost the place in line.
 
     Raises:
         Refused: somebody else has it (context: who), or the resource is paused, and the wait is over.
@@ -99,25 +100,36 @@ def hold(
     """
     key, lease = canonical(key), lease or LeaseOptions()
     with _Keeper(session, kind, name or f"{socket.gethostname()}:{os.getpid()}", lease) as keeper:
-        seat = _take(session, keeper.holder_id, key, wait_s, lease.ttl_s)
-        keeper.token = seat.token
+        seat = _take(session, keeper, key, wait_s)
         yield Held(seat, keeper)
         if not seats.give_back(session, seat):
             raise SeatLost(key=key, token=seat.token)
         groups.wake(session)
 
 
-def _take(session: Session, holder_id: int, key: str, wait_s: float, ttl_s: float) -> seats.Seat:
+def _take(session: Session, keeper: _Keeper, key: str, wait_s: float) -> seats.Seat:
+    """The seat, kept from now on. Who waits has nothing yet that an outage could cost, but its place in line."""
     give_up_at = time.monotonic() + wait_s
     while True:
-        answer = seats.take(session, holder_id, key, wait=wait_s > 0)
-        if isinstance(answer, seats.Seat):
-            return answer
-        if _reap(session, key, ttl_s):
-            continue
+        why = "held"
+        try:
+            answer = seats.take(session, keeper.holder_id, key, wait=wait_s > 0)
+            if isinstance(answer, seats.Seat):
+                if keeper.keep(answer):
+                    return answer
+            elif _reap(session, key, keeper.lease.ttl_s):
+                continue
+            else:
+                why = answer.why
+        except (HolderGone, *AWAY) as error:
+            if time.monotonic() >= give_up_at:
+                raise
+            if isinstance(error, HolderGone):
+                with contextlib.suppress(*AWAY):
+                    keeper.join()
         left_s = give_up_at - time.monotonic()
         if left_s <= 0:
-            raise refused(session, key, answer.why)
+            raise refused(session, key, why)
         time.sleep(min(left_s, ASK_EVERY_S * random.uniform(0.5, 1.0)))
 
 
@@ -144,12 +156,14 @@ class _Keeper:
 
     def __init__(self, session: Session, kind: str, name: str, lease: LeaseOptions) -> None:
         self._session = session
-        self._lease = lease
+        self._called = kind, name
+        self.lease = lease
         self.token: int | None = None
+        """None: there is no seat yet, so nothing that could be lost."""
         self.lost = threading.Event()
         self._stopping = threading.Event()
         self._confirmed_s = time.monotonic()
-        self.holder_id = holders.join(session, kind=kind, name=name, ttl_s=lease.ttl_s)
+        self.join()
         self._line = Line(
             session.target, route="direct", application_name="leasehold seat", patience_s=lease.heartbeat_s
         )
@@ -157,6 +171,23 @@ class _Keeper:
             threading.Thread(target=work, name=f"leasehold-seat-{what}", daemon=True)
             for what, work in (("heartbeat", self._keep), ("watch", self._watch))
         ]
+
+    def join(self) -> None:
+        kind, name = self._called
+        self.holder_id = holders.join(self._session, kind=kind, name=name, ttl_s=self.lease.ttl_s)
+
+    def keep(self, seat: seats.Seat) -> bool:
+        """Answer for *seat* from now on; False if it has been taken away already.
+
+        Whatever happened while the holder waited, a heartbeat now says that it lives and has it.
+        """
+        sent_s = time.monotonic()
+        kept = holders.heartbeat(self._session, [seat.holder_id]).get(seat.holder_id)
+        if kept is None or seat.token not in kept.tokens:
+            return False
+        self._confirmed_s = sent_s
+        self.token = seat.token
+        return True
 
     def __enter__(self) -> _Keeper:
         for thread in self._threads:
@@ -172,25 +203,24 @@ class _Keeper:
             holders.leave(self._session, self.holder_id)
 
     def _keep(self) -> None:
-        while not self._stopping.wait(self._lease.heartbeat_s):
-            token, sent_s = self.token, time.monotonic()
+        while not self._stopping.wait(self.lease.heartbeat_s):
+            holder_id, token, sent_s = self.holder_id, self.token, time.monotonic()
             try:
-                kept = holders.heartbeat(self._line, [self.holder_id]).get(self.holder_id)
+                kept = holders.heartbeat(self._line, [holder_id]).get(holder_id)
             except Exception as error:  # whatever it met, the next one may work
                 if not self._stopping.is_set():
                     log.warning("a heartbeat failed, trying again: %s", error)
                 continue
-            self._confirmed_s = sent_s
-            if kept is None or (token is not None and token not in kept.tokens):
+            self._confirmed_s = max(self._confirmed_s, sent_s)
+            if token is not None and (kept is None or token not in kept.tokens):
                 self.lost.set()
 
     def _watch(self) -> None:
         """By the monotonic clock, beside the heartbeat: a request that hangs must not hide that the time is over."""
-        unconfirmed_s = self._lease.ttl_s * 0.9
-        look_every_s = min(0.5, self._lease.heartbeat_s / 4)
+        unconfirmed_s = self.lease.ttl_s * 0.9
+        look_every_s = min(0.5, self.lease.heartbeat_s / 4)
         while not self._stopping.wait(look_every_s):
-            silent_s = time.monotonic() - self._confirmed_s
-            if silent_s > unconfirmed_s:
+            if self.token is not None and time.monotonic() - self._confirmed_s > unconfirmed_s:
                 self.lost.set()
-            if self._line.busy_since_s and time.monotonic() - self._line.busy_since_s > self._lease.heartbeat_s:
+            if self._line.busy_since_s and time.monotonic() - self._line.busy_since_s > self.lease.heartbeat_s:
                 self._line.give_up()

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
 
 from leasehold.db.session import Connection, Session, execute
@@ -105,6 +106,27 @@ class Broken:
     heard_s: float
     steps: int
     verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """A seat that somebody took away: whose it was (unnamed: that holder has been forgotten), when it had been heard,
+    and by whom: `role` is the database's word, `by` the one who asked."""
+
+    at: datetime
+    ago_s: float
+    token: int
+    holder_id: int
+    holder_kind: str | None
+    name: str | None
+    host: str | None
+    pid: int | None
+    heard_s: float
+    steps: int
+    forced: bool
+    role: str
+    by: str
+    reason: str
 
 
 # -- for a holder without a step --------------------------------------------------------------------------------------
@@ -219,6 +241,11 @@ def taken(session: Session, key: str | None = None) -> list[Taken]:
 def line(session: Session, key: str) -> list[Waiting]:
     """Who waits at *key*, first come first."""
     return [Waiting(*row) for row in session.fetch(load(PACKAGE, "seat_line_now"), (canonical(key),))]
+
+
+def breaks(session: Session, key: str, limit: int = 5) -> list[Break]:
+    """The last times that seats at *key* were broken, newest first. All of it is kept in `leasehold.seat_break`."""
+    return [Break(*row) for row in session.fetch(load(PACKAGE, "seat_breaks"), (canonical(key), limit))]
 
 
 def steps_behind(session: Session, key: str) -> int:
