@@ -14,8 +14,10 @@ __all__ = [
     "Context",
     "Done",
     "ErrorClass",
+    "Event",
     "Flow",
     "Hook",
+    "HookCall",
     "Kind",
     "LeaseholdError",
     "PageContext",
@@ -28,6 +30,7 @@ __all__ = [
     "WorkerConfig",
     "__version__",
     "hold",
+    "hook_kind",
     "step",
     "workflow",
 ]
@@ -37,8 +40,10 @@ _HOMES = {
     "Context": "leasehold.workflows.context",
     "Done": "leasehold.types",
     "ErrorClass": "leasehold.types",
+    "Event": "leasehold.types",
     "Flow": "leasehold.workflows.declaring",
     "Hook": "leasehold.kernel.hooks",
+    "HookCall": "leasehold.types",
     "Kind": "leasehold.worker.kinds",
     "LeaseholdError": "leasehold.errors",
     "PageContext": "leasehold.worker.kinds",
@@ -50,6 +55,7 @@ _HOMES = {
     "Worker": "leasehold.worker.worker",
     "WorkerConfig": "leasehold.worker.worker",
     "hold": "leasehold.kernel.holding",
+    "hook_kind": "leasehold.worker.hooks",
     "step": "leasehold.workflows.declaring",
     "workflow": "leasehold.workflows.declaring",
 }
@@ -59,7 +65,8 @@ if TYPE_CHECKING:
     from leasehold.errors import LeaseholdError
     from leasehold.kernel.holding import hold
     from leasehold.kernel.hooks import Hook
-    from leasehold.types import Done, ErrorClass, Skip, Snooze, StepError, StepLease
+    from leasehold.types import Done, ErrorClass, Event, HookCall, Skip, Snooze, StepError, StepLease
+    from leasehold.worker.hooks import hook_kind
     from leasehold.worker.kinds import Kind, PageContext
     from leasehold.worker.worker import Worker, WorkerConfig
     from leasehold.workflows.context import AsyncContext, Context

@@ -6,8 +6,9 @@ returning a `StepError`; everything else that can happen to a step (reaped, canc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -164,3 +165,35 @@ class StepLease:
     @property
     def run_id(self) -> int:
         return self.step_id >> 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened, as the database has it. `docs/reference/events.md` names them all, with their `data`.
+
+    `event_id` rises with what happened later in one run; `run_id` is None for what is no run's.
+    """
+
+    event_id: int
+    name: str
+    at: datetime
+    group_id: int | None = None
+    run_id: int | None = None
+    workflow: str = ""
+    label: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HookCall:
+    """What a hook's function is given: the event, the item of its run (None for an event of a group), and a key.
+
+    `key` is the same in every attempt, and no other call's: an effect that is kept under it happens once, however often
+    the call is made. `attempt` counts from 1.
+    """
+
+    hook: str
+    key: str
+    attempt: int
+    event: Event
+    item: Any = None

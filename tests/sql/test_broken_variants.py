@@ -23,6 +23,7 @@ import test_delayed
 import test_finish
 import test_groups
 import test_holders
+import test_hooks
 import test_lock_order
 import test_parameter_sets
 import test_pauses
@@ -51,6 +52,58 @@ class Variant:
 
 
 VARIANTS = {
+    "an event makes two calls of one hook": Variant(
+        "tell",
+        test_hooks.test_every_event_that_a_hook_names_makes_one_call_of_it,
+        (("join leasehold.lane l on l.hook_id = h.hook_id;",
+          "join leasehold.lane l on l.hook_id = h.hook_id cross join generate_series(1, 2);"),),
+        errors.UniqueViolation,
+    ),
+    "a hook is called for every event": Variant(
+        "tell",
+        test_hooks.test_a_run_that_fails_is_told_once_a_round,
+        ((" and e.name = any (h.events)", ""),),
+    ),
+    "a call counts in the group of its event": Variant(
+        "end_runs",
+        test_hooks.test_a_call_counts_in_no_group_and_raises_nothing,
+        (("join leasehold.run_group g on g.group_id = l.group_id",
+          "join leasehold.run_group g on g.group_id = coalesce(l.group_id, (select c.group_id from leasehold.hook_call c"
+          " where c.step_id = r.run_id * 1024))"),),
+        errors.NotNullViolation,
+    ),
+    "a call raises events of its own": Variant(
+        "tell",
+        test_hooks.test_a_call_counts_in_no_group_and_raises_nothing,
+        (("o.step_id, 1, false\n", "o.step_id, 1, true\n"),),
+    ),
+    "starts of steps are told to whoever hears of runs": Variant(
+        "tell_leased",
+        test_hooks.test_step_events_are_written_only_where_somebody_subscribed,
+        ((" and 'step_start' = any (l.subscribed)", ""),),
+    ),
+    "an error that is tried again is told as an end": Variant(
+        "tell_steps",
+        test_hooks.test_the_end_of_a_step_is_not_told_for_an_error_that_is_tried_again,
+        (("u.ended in ('succeeded', 'failed', 'cancelled')", "true"),),
+    ),
+    "what follows from an end is told before it": Variant(
+        "end_steps",
+        test_hooks.test_the_start_of_a_step_that_a_finish_leases_at_once_is_told_after_the_end_before_it,
+        (("    if v_subscribed then  --", "    if false then  --"),
+         ("    perform leasehold.breaker_note(", "    perform leasehold.tell_steps(p_steps, p_lanes, p_attempts, v_ends, p_reasons);\n    perform leasehold.breaker_note(")),
+    ),
+    "a call that waits is made again too": Variant(
+        "hook_retry",
+        test_hooks.test_a_call_that_failed_is_made_again_under_its_key_and_once,
+        ((" and x.ended = 'failed'", ""),),
+        errors.UniqueViolation,
+    ),
+    "a call waits for those of other runs": Variant(
+        "tell",
+        test_hooks.test_every_event_that_a_hook_names_makes_one_call_of_it,
+        (("(v_first + u.ord - 1) * 1024, u.hook_id, u.event_id, u.group_id, u.run_id", "(v_first + u.ord - 1) * 1024, u.hook_id, u.event_id, u.group_id, null"),),
+    ),
     "finish does not check membership": Variant(
         "held_steps",
         test_finish.test_a_finish_names_only_steps_of_that_very_lease,

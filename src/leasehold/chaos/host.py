@@ -17,8 +17,8 @@ from leasehold.db.target import Target
 from leasehold.logs import set_up
 from leasehold.options import LeaseOptions
 from leasehold.testing import faults
-from leasehold.worker.child import die_with_parent
 from leasehold.worker.keeper import Keeper, KeeperConfig
+from leasehold.worker.lifeline import die_with_parent
 
 
 def main() -> None:

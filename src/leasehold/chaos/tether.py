@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from leasehold.worker.child import die_with_parent
+from leasehold.worker.lifeline import die_with_parent
 
 if __name__ == "__main__":
     die_with_parent(int(sys.argv[1]))

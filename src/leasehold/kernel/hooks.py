@@ -16,9 +16,16 @@ Not here: calling (worker), what a definition file looks like (workflows).
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
+from leasehold.db.session import Session
+from leasehold.db.statements import load
 from leasehold.errors import UsageError
+from leasehold.kernel.steps import step_name
+
+PACKAGE = "leasehold.kernel"
 
 GROUP_EVENTS = ("group_start", "group_end")
 RUN_EVENTS = ("run_start", "run_end", "run_failed")
@@ -27,11 +34,15 @@ EVENTS = (*GROUP_EVENTS, *RUN_EVENTS, *STEP_EVENTS)
 """What a hook may name. The events of steps are written only where somebody subscribed to them."""
 KIND = "hook"
 """The kind of step that a call is."""
-TIMEOUT_MAX_S = 86_400.0
+TIMEOUT_MAX_S = 3600.0
+BACKOFF_MAX_S = 86_400.0
 
 _NAME = re.compile(r"[a-z][a-z0-9_.-]{0,62}")
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
-_ADDRESS = re.compile(r"https?://[^\s/]+\S*")
+_ADDRESS = re.compile(r"https?://[^\s/@]+(/\S*)?")
+STATES = ("ready", "delayed", "leased", "succeeded", "failed", "cancelled")
+"""Where a call may stand; the last three are ends. Cancelled: it answered that there is nothing to do."""
+OPEN = STATES[:3]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,14 +82,14 @@ class Hook:
         if not (_FUNCTION.fullmatch(self.call) or _ADDRESS.fullmatch(self.call)):
             raise UsageError(
                 f"Hook '{self.name}' calls '{self.call}', which is neither a function nor an address.",
-                remedy="Write package.module:function, or https://host/path.",
+                remedy="Write package.module:function, or https://host/path, without a user or a password in it.",
             )
         if not 1 <= self.attempts_max <= 1000:
             raise UsageError(f"Hook '{self.name}': attempts_max={self.attempts_max} must be between 1 and 1000.")
-        if not 0 <= self.backoff_s <= self.backoff_max_s <= TIMEOUT_MAX_S:
+        if not 0 <= self.backoff_s <= self.backoff_max_s <= BACKOFF_MAX_S:
             raise UsageError(
                 f"Hook '{self.name}': backoff_s={self.backoff_s} must be 0 or more, and backoff_max_s="
-                f"{self.backoff_max_s} no less than that and at most {TIMEOUT_MAX_S:.0f}."
+                f"{self.backoff_max_s} no less than that and at most {BACKOFF_MAX_S:.0f}."
             )
         if not 0 < self.timeout_s <= TIMEOUT_MAX_S:
             raise UsageError(
@@ -96,3 +107,95 @@ class Hook:
             "backoff_max_s": self.backoff_max_s,
             "timeout_s": self.timeout_s,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a hook for one event, as the database says now.
+
+    `attempts` have ended so far, whatever way; `ended_at`, `reason` and `detail` are of the last one of them.
+    """
+
+    step_id: int
+    hook: str
+    call: str
+    event: str | None
+    event_id: int
+    group_id: int
+    run_id: int | None
+    key: str
+    state: str
+    attempts: int
+    attempts_max: int
+    made_at: datetime | None
+    ended_at: datetime | None
+    reason: str | None
+    detail: str | None
+    ready_in_s: float | None
+
+    @property
+    def name(self) -> str:
+        return step_name(self.step_id)
+
+
+def calls(
+    session: Session,
+    *,
+    group_ids: Sequence[int] | None = None,
+    hook: str | None = None,
+    states: Sequence[str] | None = None,
+    step_ids: Sequence[int] | None = None,
+    limit: int = 100,
+) -> list[Call]:
+    """Calls, newest event first: of these groups, of this hook, in one of these states, by these steps."""
+    params = {
+        "groups": None if group_ids is None else list(group_ids),
+        "hook": hook,
+        "states": None if states is None else list(states),
+        "steps": None if step_ids is None else list(step_ids),
+        "limit": limit,
+    }
+    return [Call(*row) for row in session.fetch(load(PACKAGE, "hook_calls"), params)]
+
+
+def counts(session: Session, group_ids: Sequence[int] | None = None) -> dict[str, dict[str, int]]:
+    """How many calls of each hook stand where, of these groups or of all: {"tell": {"ready": 1, "succeeded": 9}}."""
+    found: dict[str, dict[str, int]] = {}
+    params = {"groups": None if group_ids is None else list(group_ids)}
+    for hook, state, n in session.fetch(load(PACKAGE, "hook_counts"), params):
+        found.setdefault(hook, {})[state] = int(n)
+    return found
+
+
+def under_way(counted: dict[str, dict[str, int]]) -> int:
+    """Of what `counts` found, the calls that have not ended."""
+    return sum(n for states in counted.values() for state, n in states.items() if state in OPEN)
+
+
+def any_open(session: Session) -> bool:
+    """Whether any call of any hook has not ended."""
+    return bool(session.fetch(load(PACKAGE, "hook_calls_open"))[0][0])
+
+
+def waits_for(session: Session, step_id: int) -> int | None:
+    """The call that comes before this one: of the same hook, for an earlier event of the same run (of the group, for an
+    event of the group), and not ended. None: nothing."""
+    rows = session.fetch(load(PACKAGE, "hook_call_before"), (step_id,))
+    return int(rows[0][0]) if rows else None
+
+
+def retry(session: Session, step_ids: Sequence[int]) -> int:
+    """Make these calls again, those of them that have failed; how many. Their keys stay. May be sent again."""
+    return int(session.fetch(load(PACKAGE, "call_hook_retry"), (sorted(set(step_ids)),))[0][0])
+
+
+def subscribe(session: Session, group_id: int, events: Sequence[str]) -> None:
+    """Have events of steps written for a group, from its next lease on. May be sent again.
+
+    Raises:
+        UsageError: it is no event of a step; the others are always written.
+        NotFound: there is no such group.
+    """
+    if unknown := [one for one in events if one not in STEP_EVENTS]:
+        raise UsageError(f"'{unknown[0]}' is no event of a step.", remedy=f"Name some of {', '.join(STEP_EVENTS)}.")
+    session.fetch(load(PACKAGE, "call_event_subscribe"), (group_id, sorted(set(events))))

@@ -29,7 +29,10 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """A lane that has something ready, as the database says now; `source` is whose work its group is."""
+    """A lane that has something ready, as the database says now; `source` is whose work its group is.
+
+    Group 0: it is a hook's, of no group.
+    """
 
     lane_id: int
     kind: str

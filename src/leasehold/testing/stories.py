@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 from leasehold.db.session import Connection, Session, execute
 from leasehold.db.statements import load
 from leasehold.db.target import Target
-from leasehold.kernel import checks, groups, holders, steps
+from leasehold.kernel import checks, groups, holders, hooks, steps
 from leasehold.kernel import runs as runs_of_kernel
 from leasehold.kernel.groups import GroupState, WorkflowStep
 from leasehold.kernel.holders import Ended
-from leasehold.kernel.hooks import Hook
+from leasehold.kernel.hooks import Call, Hook
 from leasehold.kernel.steps import End, LaneRequest, Lease
 from leasehold.testing.races import Borrowed
 
@@ -115,12 +115,13 @@ class Kernel:
         claim_no: int | None = None,
         hint: int = 0,
         deadline_s: float = HOUR_S,
+        items: bool = False,
     ) -> tuple[Lease, ...]:
         """Claim from each of *lanes*. A *claim_no* that is given is sent as it is, else the holder's next one."""
         holder = self.holder(by)
         if claim_no is None:
             claim_no = self.claim_nos[holder] = self.claim_nos.get(holder, 0) + 1
-        requests = [LaneRequest(lane, n, hint, deadline_s) for lane in lanes]
+        requests = [LaneRequest(lane, n, hint, deadline_s, items) for lane in lanes]
         return steps.claim(self.session, holder, claim_no, requests).leases
 
     def probe(self, kind: str = "work", by: str = "A", deadline_s: float = HOUR_S) -> Lease | None:
@@ -237,9 +238,17 @@ class Kernel:
         names = [found for (found,) in self._rows("events_of", (group,))]
         return names if name is None else [found for found in names if found == name]
 
+    def data_of_events(self, group: int) -> list[tuple[str, dict[str, Any]]]:
+        """(name, data) of a group's events, in their order."""
+        return self._rows("data_of_events", (group,))
+
     def counted(self, table: str) -> int:
         """Rows in one of the kernel's tables."""
         return int(self._one("counts", (table,)))
+
+    def calls(self, hook: str | None = None, *states: str) -> list[Call]:
+        """Calls of a hook, or of all, oldest event first."""
+        return hooks.calls(self.session, hook=hook, states=states or None, limit=10_000)[::-1]
 
     def refused(self, verb: str = "finish") -> int:
         return checks.refusals(self.session).get(verb, 0)

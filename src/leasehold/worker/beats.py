@@ -40,11 +40,12 @@ HANGS_S = 10.0
 class Duties:
     """What must be done by somebody, whoever is alive. Call `tick` a few times a second."""
 
-    def __init__(self, line: Line, lease: LeaseOptions) -> None:
+    def __init__(self, line: Line, lease: LeaseOptions, look: Callable[[Line], None] | None = None) -> None:
         self._line = line
         self._lease = lease
         self._fold_at = self._reap_at = 0.0
         self._reap_every_s = min(1.0, lease.ttl_s / 4)
+        self._look = look
         self._began_s = time.monotonic()
         self._answered_s: float | None = None
         self._gap_s = float("-inf")
@@ -58,6 +59,8 @@ class Duties:
             self._fold_at = now + FOLD_EVERY_S
             groups.fold_all(self._line)
             moved += groups.sweep_cancelled(self._line)
+            if self._look is not None:
+                self._look(self._line)
         if now >= self._reap_at and self.may_reap:
             self._reap_at = now + self._reap_every_s
             moved += self._reap(callers)
@@ -100,6 +103,7 @@ class Beats:
     Args:
         holder_ids: asked before each heartbeat: the holders to keep.
         standings: asked by the watch for silence: how the claiming of each of them stands.
+        look: called with the duties' session once a second, after them.
         on_beat: told after each heartbeat: when it was sent, for which holders, and what those that live still hold.
     """
 
@@ -110,6 +114,7 @@ class Beats:
         holder_ids: Callable[[], list[int]],
         on_beat: Callable[[float, list[int], dict[int, Kept]], None],
         standings: Callable[[], Mapping[int, Standing]],
+        look: Callable[[Line], None] | None = None,
     ) -> None:
         self._lease = lease
         self._holder_ids = holder_ids
@@ -123,7 +128,7 @@ class Beats:
             target, route="direct", application_name="leasehold duties", patience_s=lease.heartbeat_s
         )
         self._bounds = ((self._beat_line, lease.heartbeat_s), (self._duty_line, max(HANGS_S, lease.heartbeat_s)))
-        self.duties = Duties(self._duty_line, lease)
+        self.duties = Duties(self._duty_line, lease, look)
         self._watch = Watch(self._duty_line, standings)
         self.confirmed_s = time.monotonic()
         loops = {"heartbeat": self._beat_loop, "duties": self._duty_loop, "bounds": self._bound_loop}

@@ -10,8 +10,6 @@ It ends by `os._exit`, once everything is given back: a step that hangs in a thr
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ctypes
 import importlib
 import json
 import logging
@@ -29,9 +27,8 @@ from leasehold.logs import set_up
 from leasehold.options import LeaseOptions
 from leasehold.worker.board import Board
 from leasehold.worker.kinds import Kind
+from leasehold.worker.lifeline import EXIT_HOLDER_GONE, die_with_parent
 from leasehold.worker.worker import Worker, WorkerConfig
-
-EXIT_HOLDER_GONE = 75
 
 
 def build_kinds(factory: str, target: Target, options: dict[str, Any]) -> list[Kind]:
@@ -108,16 +105,6 @@ def _hear(worker: Worker, loop: asyncio.AbstractEventLoop, stop: asyncio.Event, 
             stop_within[0] = said["stop"]
             loop.call_soon_threadsafe(stop.set)
     os._exit(EXIT_HOLDER_GONE)
-
-
-def die_with_parent(keeper_pid: int) -> None:
-    """End this process as soon as its parent, *keeper_pid*, has ended; at once if it has already."""
-    if sys.platform == "linux":
-        pr_set_pdeathsig = 1
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
-    if os.getppid() != keeper_pid:  # it died before we asked to be told; in a container the keeper itself may be 1
-        os._exit(EXIT_HOLDER_GONE)
 
 
 def limit_memory(most: int) -> None:

@@ -340,7 +340,7 @@ class Claimer:
             LaneView(
                 lane.lane_id,
                 lane.kind,
-                lane.group_id,
+                lane.group_id or -lane.lane_id,  # a hook's lane is of no group, and has a turn of its own
                 lane.weight,
                 lane.priority,
                 stage=lane.stage,

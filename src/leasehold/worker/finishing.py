@@ -34,6 +34,8 @@ PAGE_MAX = 2000
 BACKLOG_MAX = 10_000
 """Unrecorded ends above which nothing more is claimed."""
 FOLD_EVERY_S = 0.2
+NO_GROUP = 0
+"""Calls of hooks are of none."""
 
 Waiting = tuple[StepLease, Outcome | None]
 
@@ -166,7 +168,7 @@ class Folder:
         now = time.monotonic()
         if len(self._not_before) > 1000:
             self._not_before = {group: at for group, at in self._not_before.items() if at > now}
-        for group_id in group_ids:
+        for group_id in group_ids - {NO_GROUP}:
             if now >= self._not_before.get(group_id, 0.0):
                 self._not_before[group_id] = now + FOLD_EVERY_S
                 try:

@@ -23,7 +23,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,13 +31,15 @@ from typing import Any
 from leasehold.db import routes
 from leasehold.db.line import AWAY, Line
 from leasehold.db.target import Target
-from leasehold.kernel import groups, holders
+from leasehold.kernel import groups, holders, hooks
 from leasehold.kernel.holders import Kept
 from leasehold.options import LeaseOptions
 from leasehold.worker.beats import Beats
 from leasehold.worker.board import slots_for
-from leasehold.worker.child import EXIT_HOLDER_GONE
 from leasehold.worker.children import Child
+from leasehold.worker.hooks import CONSUMERS as HOOK_CONSUMERS
+from leasehold.worker.hooks import FACTORY as HOOK_FACTORY
+from leasehold.worker.lifeline import EXIT_HOLDER_GONE
 from leasehold.worker.standing import Standing
 from leasehold.worker.threads import Threads
 
@@ -65,6 +67,8 @@ class KeeperConfig:
         kinds: `module:function` that makes the kinds, called in each child as function(target, kind_options).
         processes: how many children; each serves `consumers`.
         memory_max_bytes: what one child may allocate, where the system can hold it to that (Linux); 0: no limit.
+        hooks: calls of hooks at once, by one child more, which starts with the first of them; 0: none.
+        folders: where their functions are looked for, besides what is installed.
     """
 
     target: Target
@@ -77,6 +81,14 @@ class KeeperConfig:
     poll_max_s: float = 2.0
     log_level: str = "WARNING"
     memory_max_bytes: int = 0
+    hooks: int = HOOK_CONSUMERS
+    folders: Sequence[str] = ()
+
+    def work_of(self, number: int) -> tuple[Mapping[str, int], str, dict[str, Any]]:
+        """Consumers, factory of kinds and its options of the child in place *number*; the last one is for hooks."""
+        if number < self.processes:
+            return self.consumers, self.kinds, self.kind_options
+        return {hooks.KIND: self.hooks}, HOOK_FACTORY, {"folders": list(self.folders)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +122,7 @@ class Keeper:
         self._on_happening = on_happening or (lambda happening: None)
         self._children: dict[int, Child] = {}
         self._places = {number: Place() for number in range(config.processes)}
+        self._calls_seen = False
         self._lock = threading.Lock()
         self._stopping, self._fast, self._finished = threading.Event(), threading.Event(), threading.Event()
         self._stop_within_s = 30.0
@@ -120,7 +133,7 @@ class Keeper:
         self._line = Line(config.target, route="direct", application_name="leasehold keeper")
         self._desk = Threads(1, "leasehold-desk")
         self._burials: list[Future[None]] = []
-        self._beats = Beats(config.target, config.lease, self.holder_ids, self._beaten, self._standings)
+        self._beats = Beats(config.target, config.lease, self.holder_ids, self._beaten, self._standings, self._look)
         self._watch = threading.Thread(target=self._watch_loop, name="leasehold-keeper", daemon=True)
         self._started = False
 
@@ -215,6 +228,8 @@ class Keeper:
         self._stood_down = [call for call in self._stood_down if not call.done()]
         if self._stood_down:
             return
+        if self._calls_seen:
+            self._places.setdefault(self.config.processes, Place())
         for number, place in self._places.items():
             if number not in self._children and now >= place.not_before and place.drain != holders.END:
                 self._start_child(number)
@@ -234,7 +249,8 @@ class Keeper:
                 child.kill()
 
     def _start_child(self, number: int) -> None:
-        child = Child.start(number, slots_for(sum(self.config.consumers.values())))
+        consumers, _, _ = self.config.work_of(number)
+        child = Child.start(number, slots_for(sum(consumers.values())))
         with self._lock:
             self._children[number] = child
         self._desk.submit(self._register, child)
@@ -244,6 +260,7 @@ class Keeper:
     def _register(self, child: Child) -> None:
         """Join on behalf of a child and give it its settings; without a database it ends, and is tried again."""
         config, sent_s = self.config, time.monotonic()
+        consumers, kinds, kind_options = config.work_of(child.number)
         name = f"{config.name or socket.gethostname()}#{child.number}"
         try:
             holder_id = holders.join(self._line, kind="worker", name=name, ttl_s=config.lease.ttl_s, pid=child.pid)
@@ -259,10 +276,10 @@ class Keeper:
         child.say(
             target=config.target.as_dict(),
             routes=routes.of(config.target).handed_down(),
-            kinds=config.kinds,
-            kind_options=config.kind_options,
+            kinds=kinds,
+            kind_options=kind_options,
             memory_max_bytes=config.memory_max_bytes,
-            consumers=dict(config.consumers),
+            consumers=dict(consumers),
             lease={"ttl_s": config.lease.ttl_s, "heartbeat_s": config.lease.heartbeat_s},
             holder_id=holder_id,
             board_fd=child.board.fd,
@@ -337,6 +354,11 @@ class Keeper:
             self._on_happening(happening)
         except Exception:  # a listener's fault must not leave a child unburied
             log.exception("a listener failed")
+
+    def _look(self, line: Line) -> None:
+        """A duty: whether there is a call of a hook, so that a child is needed that makes it."""
+        if self.config.hooks and not self._calls_seen:
+            self._calls_seen = hooks.any_open(line)
 
     # -- keeping ------------------------------------------------------------------------------------------------------
 

@@ -58,6 +58,8 @@ class Kind:
     how one that cannot be interrupted learns that what it does is for nothing."""
     payload: bool = True
     """Whether `StepLease.item` is needed; False saves a read."""
+    apart: bool = False
+    """Its steps run in processes of their own: when the worker's process dies, it was none of them."""
     is_async: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:

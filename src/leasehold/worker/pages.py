@@ -81,7 +81,7 @@ class Page:
     def begin(self, lease: StepLease) -> None:
         self._current = lease
         self._begins = True
-        self._show(lease.step_id, self._kind.timeout_s)
+        self._show(BETWEEN if self._kind.apart else lease.step_id, self._kind.timeout_s)
 
     def lost(self) -> bool:
         if not self._lost and self._taken_away(self._token):
@@ -198,7 +198,7 @@ class Page:
     def _between(self) -> None:
         """No step is under work just now. A function that never says which one it works on has the time of them all,
         and is suspected as a whole."""
-        if self._begins:
+        if self._begins or self._kind.apart:
             self._show(BETWEEN, self._kind.timeout_s)
         else:
             self._show(WHOLE_PAGE, self._kind.timeout_s * max(1, len(self._left)))

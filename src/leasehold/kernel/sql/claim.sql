@@ -29,6 +29,7 @@ declare
     v_last bigint;
     v_deadline timestamptz;
     v_guarded bigint[];
+    v_subscribed bigint[];
     v_seats record;
     v_limit integer;
     i integer;
@@ -53,9 +54,11 @@ begin
     end if;
     v_busy := exists (select from leasehold.lease l where l.holder_id = p_holder_id);
     v_now := leasehold.now();
-    v_guarded := array(select l.lane_id from leasehold.lane l
-                        where l.lane_id = any (p_lanes)
-                          and exists (select from leasehold.resource r where r.key = any (array[l.key, 'kind:' || l.kind])));
+    select array_agg(l.lane_id) filter (
+               where exists (select from leasehold.resource r where r.key = any (array[l.key, 'kind:' || l.kind]))),
+           array_agg(l.lane_id) filter (where l.subscribed is not null)
+      into v_guarded, v_subscribed
+      from leasehold.lane l where l.lane_id = any (p_lanes);
 
     for i in 1 .. cardinality(p_lanes) loop
         v_limit := p_limits[i];
@@ -86,6 +89,9 @@ begin
                     if p_lanes[i] = any (v_guarded) then
                         perform leasehold.fill_seats(p_holder_id, v_token, v_seats.keys, v_seats.ixs, cardinality(v_steps));
                     end if;
+                    if p_lanes[i] = any (v_subscribed) then
+                        perform leasehold.tell_leased(p_lanes[i], v_steps, v_attempts, null);
+                    end if;
                     update leasehold.holder h set claim_no = p_claim_no where h.holder_id = p_holder_id;
                     return query select v_token, p_lanes[i], v_steps, v_attempts, v_deadline, null::bigint, true;
                     return;
@@ -115,7 +121,9 @@ begin
         if p_lanes[i] = any (v_guarded) then
             perform leasehold.fill_seats(p_holder_id, v_token, v_seats.keys, v_seats.ixs, cardinality(v_steps));
         end if;
-        if v_fresh is not null then
+        if p_lanes[i] = any (v_subscribed) then
+            perform leasehold.tell_leased(p_lanes[i], v_steps, v_attempts, v_fresh);
+        elsif v_fresh is not null then
             insert into leasehold.event (name, group_id, run_id, at)
             select 'run_start', l.group_id, f.step_id >> 10, v_now
               from leasehold.lane l, unnest(v_fresh) f(step_id) where l.lane_id = p_lanes[i];

@@ -22,6 +22,7 @@ declare
     v_linear boolean;
     v_has_children boolean;
     v_has_sinks boolean;
+    v_subscribed boolean;
     v_children bigint[];
     v_parents smallint[];
     v_touched bigint[];
@@ -51,13 +52,18 @@ begin
            u(step_id, token, attempt, ended, reason, detail);
 
     -- Asked once for each lane, so that nothing is looked up for each step of a page that has no children, or no end.
-    select bool_and(w.linear and g.cancelled_at is null), bool_or(c.children <> '{}'), bool_or(c.children = '{}')
-      into v_linear, v_has_children, v_has_sinks
+    select bool_and(w.linear and g.cancelled_at is null), bool_or(c.children <> '{}'), bool_or(c.children = '{}'),
+           bool_or(l.subscribed && '{step_end,step_failed}')
+      into v_linear, v_has_children, v_has_sinks, v_subscribed
       from (select distinct x.lane_id from unnest(p_lanes) x(lane_id)) d
       join leasehold.lane l on l.lane_id = d.lane_id
       join leasehold.workflow w on w.workflow_id = l.workflow_id
       join leasehold.workflow_step c on c.workflow_id = l.workflow_id and c.kind = l.kind
       join leasehold.run_group g on g.group_id = l.group_id;
+
+    if v_subscribed then  -- before anything that follows from these ends is told
+        perform leasehold.tell_steps(p_steps, p_lanes, p_attempts, v_ends, p_reasons);
+    end if;
 
     if v_has_children and 'succeeded' = any (v_ends) then
         select array_agg(c.step_id order by c.step_id), array_agg(c.n order by c.step_id)
@@ -124,6 +130,12 @@ begin
             select u.step_id, nextval('leasehold.token_seq'), u.attempt, 'cancelled', v_now, 'run ended'
               from unnest(p_steps, p_attempts, v_ends) u(step_id, attempt, ended)
              where u.ended in ('error', 'snoozed') and u.step_id >> 10 = any (v_over);
+            if v_subscribed then
+                perform leasehold.tell_steps(array_agg(u.step_id), array_agg(u.lane_id), array_agg(u.attempt),
+                                             array_agg('cancelled'::leasehold.ending), array_agg('run ended'::text))
+                   from unnest(p_steps, p_lanes, p_attempts, v_ends) u(step_id, lane_id, attempt, ended)
+                  where u.ended in ('error', 'snoozed') and u.step_id >> 10 = any (v_over) having count(*) > 0;
+            end if;
         end if;
     end if;
 

@@ -38,10 +38,9 @@ begin
     insert into leasehold.group_completion (group_id, round, at, succeeded, failed, cancelled, ended)
     values (p_group_id, v_group.round, leasehold.now(), v_group.succeeded, v_group.failed, v_group.cancelled, v_ended);
     update leasehold.run_group g set completed_at = leasehold.now() where g.group_id = p_group_id;
-    insert into leasehold.event (name, group_id, at, data)
-    values ('group_end', p_group_id, leasehold.now(),
-            jsonb_build_object('round', v_group.round, 'ended', v_ended, 'succeeded', v_group.succeeded,
-                               'failed', v_group.failed, 'cancelled', v_group.cancelled));
+    perform leasehold.tell(array['group_end'], array[p_group_id], null, array[
+        jsonb_build_object('round', v_group.round, 'ended', v_ended, 'succeeded', v_group.succeeded,
+                           'failed', v_group.failed, 'cancelled', v_group.cancelled)]);
     return true;
 end
 $$;

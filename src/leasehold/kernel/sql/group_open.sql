@@ -48,6 +48,6 @@ begin
       from leasehold.workflow f
       join leasehold.workflow_step w using (workflow_id)
      where f.workflow_id = p_workflow_id group by w.kind, f.subscribed;
-    insert into leasehold.event (name, group_id, at) values ('group_start', v_group_id, v_now);
+    perform leasehold.tell(array['group_start'], array[v_group_id], null, null);
 end
 $$;

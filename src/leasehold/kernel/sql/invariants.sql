@@ -117,7 +117,39 @@ select 'a probe is one step, of the kind it is for', format('kind %s: lease %s',
   from leasehold.breaker b join leasehold.lease l on l.token = b.probe_token
  where cardinality(l.step_ids) <> 1 or l.step_ids[1] <> b.probe_step or l.kind <> b.kind
 union all
-select 'nothing ready stands in a lane that no group owns', format('lane %s', r.lane_id)
+select 'every event has one call of each hook that names it', format('event %s, hook %s', e.event_id, h.hook_id)
+  from leasehold.hook h
+  join leasehold.run_group g on g.workflow_id = h.workflow_id
+  join leasehold.event e on e.group_id = g.group_id and e.name = any (h.events)
+ where not exists (select from leasehold.hook_call c where c.hook_id = h.hook_id and c.event_id = e.event_id)
+union all
+select 'a call is of an event that its hook names', format('call %s of hook %s, event %s', c.step_id, c.hook_id, c.event_id)
+  from leasehold.hook_call c
+  join leasehold.hook h using (hook_id)
+  left join leasehold.event e using (event_id)
+  left join leasehold.run_group g on g.group_id = e.group_id
+ where g.workflow_id is distinct from h.workflow_id or e.name is null or e.name <> all (h.events)
+    or e.group_id <> c.group_id or e.run_id is distinct from c.run_id
+union all
+select 'a step of no group is a call, and a call is a step of no group', format('step %s', s.step_id)
+  from leasehold.step s
+  join leasehold.lane l using (lane_id)
+  left join leasehold.hook_call c using (step_id)
+ where l.hook_id is distinct from c.hook_id
+union all
+select 'a call counts in no group and tells nothing', format('call %s', c.step_id)
+  from leasehold.hook_call c
+ where exists (select from leasehold.run r where r.run_id = c.step_id >> 10)
+    or exists (select from leasehold.run_outcome o where o.run_id = c.step_id >> 10)
+    or exists (select from leasehold.event e where e.run_id = c.step_id >> 10)
+union all
+select 'events of steps are where somebody subscribed to them', format('event %s: %s', e.event_id, e.name)
+  from leasehold.event e
+ where e.name in ('step_start', 'step_end', 'step_failed')
+   and not exists (select from leasehold.step s join leasehold.lane l using (lane_id)
+                    where s.step_id = (e.data ->> 'step_id')::bigint and e.name = any (l.subscribed))
+union all
+select 'nothing ready stands in a lane that nobody owns', format('lane %s', r.lane_id)
   from (select distinct lane_id from leasehold.ready) r left join leasehold.lane l using (lane_id)
  where l.lane_id is null
 union all

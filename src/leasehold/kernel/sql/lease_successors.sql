@@ -24,7 +24,7 @@ declare
     v record;
 begin
     for v in
-        select l.lane_id, l.kind, p_next -> 'kinds' -> l.kind as terms
+        select l.lane_id, l.kind, l.subscribed, p_next -> 'kinds' -> l.kind as terms
           from (select distinct u.lane_id from unnest(p_lanes) u(lane_id)) d
           join leasehold.lane l on l.lane_id = d.lane_id
           join leasehold.run_group g on g.group_id = l.group_id
@@ -50,6 +50,9 @@ begin
                 v_mine, array_fill(1::smallint, array[cardinality(v_mine)]));
         v_rooms[v_pool] := v_rooms[v_pool] - cardinality(v_mine);
         v_leased := v_leased || v_mine;
+        if v.subscribed is not null then
+            perform leasehold.tell_leased(v.lane_id, v_mine, array_fill(1::smallint, array[cardinality(v_mine)]), null);
+        end if;
     end loop;
     return v_leased;
 end

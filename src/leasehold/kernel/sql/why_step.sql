@@ -1,5 +1,7 @@
 -- Everything the answer to "why is this step where it is" needs, by the predicates the claim itself uses.
-select s.step_id, l.kind, g.group_id, g.label, g.sealed_at is not null, g.cancelled_at is not null, v.state, v.attempt,
+select s.step_id, l.kind,
+       coalesce(l.group_id, (select c.group_id from leasehold.hook_call c where c.step_id = s.step_id), 0),
+       coalesce(g.label, ''), g.sealed_at is not null, g.cancelled_at is not null, v.state, v.attempt,
        w.attempts_max,
        (select b.parents_left from leasehold.blocked b where b.step_id = s.step_id),
        (select string_agg((p.step_id >> 10) || '.' || (p.step_id & 1023) || ' (' || p.kind || ', ' || p.state || ')', ', ')
@@ -23,7 +25,7 @@ select s.step_id, l.kind, g.group_id, g.label, g.sealed_at is not null, g.cancel
        h.ended_at is not null or h.expires_at < leasehold.now(), h.drain
   from leasehold.step s
   join leasehold.lane l using (lane_id)
-  join leasehold.run_group g using (group_id)
+  left join leasehold.run_group g on g.group_id = l.group_id
   join leasehold.workflow_step w on w.workflow_id = l.workflow_id and w.ix = s.step_id & 1023
   left join leasehold.step_state v using (step_id)
   left join leasehold.delayed d using (step_id)

@@ -1,0 +1,1 @@
+select leasehold.event_subscribe(%s, %s::text[])

@@ -1,0 +1,1 @@
+select leasehold.hook_retry(%s)
