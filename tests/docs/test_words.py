@@ -125,7 +125,7 @@ def test_every_word_of_the_glossary_is_used():
 
 
 def test_every_event_that_the_kernel_can_write_is_documented_and_no_other():
-    """Method: the name that an insert into the outbox begins with, and every lifecycle name in a function that tells."""
+    """Method: the names that inserts into the outbox begin with, and lifecycle names in functions that tell."""
     raised = set()
     for path in (SOURCE / "kernel/sql").glob("*.sql"):
         text = re.sub("--.*", "", path.read_text("utf-8"))
