@@ -138,6 +138,13 @@ class QueueFull(LeaseholdError):
     remedy = "Nothing was added; add them again when some have ended."
 
 
+class PageTooLarge(UsageError):
+    """More runs at once than a bound ever lets in."""
+
+    code = "page_too_large"
+    remedy = "Add fewer at a time, or raise the bound."
+
+
 # -- database and server ----------------------------------------------------------------------------------------------
 
 

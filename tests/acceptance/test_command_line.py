@@ -198,4 +198,11 @@ def test_a_paused_source_is_waited_for_and_named_and_its_ingest_goes_on_when_it_
     assert "is paused until it is resumed" in waited.err
     assert "moving house" in cli.run("status").out
     assert cli.run("source", "resume", str(folder)).code == 0
+    assert cli.run("limit", "set", "kind:embed", "0").code == 0
+    assert cli.run("limit", "pause", "kind:embed", "--why", "no key").code == 0
+    waited = cli.run("ingest", str(folder), "--timeout", "2s")
+    assert waited.code == 3
+    assert "limit kind:embed is paused until it is resumed" in waited.err
+    assert "limit kind:embed is 0" in waited.err
+    assert cli.run("limit", "remove", "kind:embed").code == 0
     assert cli.run("ingest", str(folder)).code == 0

@@ -50,6 +50,7 @@ class Hand:
         self._thread.start()
 
     alive = True
+    drained = False
 
     def pids(self) -> list[int]:
         return [0]

@@ -115,6 +115,27 @@ def test_an_ingest_of_a_source_that_is_bounded_waits_for_room_and_loses_nothing(
     library.prove()
 
 
+def test_an_ingest_of_a_source_whose_bound_is_smaller_than_its_page_adds_less_at_a_time(library: Library) -> None:
+    """And never has more open than that."""
+    fill(library, 20)
+    with Session(Target(url=library.url)) as session:
+        bounds.bound(session, "source", planned(library, session).source.name, 3)
+        most = []
+
+        def look() -> bool:
+            ((opened,),) = session.fetch(
+                "select count(*) from leasehold.run r where not exists (select from leasehold.run_outcome o "
+                "where o.run_id = r.run_id)"
+            )
+            most.append(opened)
+            return False
+
+        sync.apply(session, planned(library, session), workflow(session), when_full=look)
+        assert most == [2], "the first page of 2, and for the next there is no room"
+    assert library.ingest().outcome == "complete"
+    library.prove()
+
+
 def test_two_groups_over_the_same_bytes_at_once_parse_once(
     library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

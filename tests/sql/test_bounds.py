@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from leasehold.errors import NotFound, QueueFull, UsageError
+from leasehold.errors import NotFound, PageTooLarge, QueueFull, UsageError
 from leasehold.kernel import bounds, groups
 from leasehold.testing.races import Race, together
 from leasehold.testing.stories import drain
@@ -109,7 +109,7 @@ def test_eight_submitters_of_one_source_never_exceed_its_bound(database, kernel)
 def test_a_page_that_can_never_fit_is_a_mistake_and_not_to_be_tried_again(kernel):
     group = kernel.group("work")
     bound(kernel, "group", str(group), 3)
-    with pytest.raises(UsageError, match="4 runs at once are more than") as told:
+    with pytest.raises(PageTooLarge, match="4 runs at once are more than") as told:
         kernel.add(group, 4)
     assert not told.value.retryable
     assert "raise the bound" in told.value.remedy

@@ -122,6 +122,7 @@ def test_what_cannot_be_paused_is_refused(kernel):
         {"what": "kind", "name": "a", "for_s": 0},
         {"what": "kind", "name": "a", "for_s": 1, "until": datetime.now(UTC)},
         {"what": "kind", "name": "a", "until": datetime(2030, 1, 1)},
+        {"what": "kind", "name": "a", "until": datetime(2020, 1, 1, tzinfo=UTC)},
     ):
         with pytest.raises(UsageError):
             pauses.pause(kernel.session, **wrong)

@@ -166,14 +166,19 @@ def check_paths(paths: list[Path]) -> None:
 def warn_of_pauses(session: Any, collection: str, paths: list[Path]) -> None:
     """An ingest waits for what somebody holds back; it says so before it does."""
     from leasehold.documents.kinds import WORKFLOW
-    from leasehold.kernel import pauses
+    from leasehold.kernel import pauses, seats
     from leasehold.sources.paths import canonical_root, source_uri
 
-    mine = {"kind": set(WORKFLOW), "source": {f"{collection}:{source_uri(canonical_root(path))}" for path in paths}}
+    shares = {f"kind:{kind}" for kind in WORKFLOW}
+    sources = {f"{collection}:{source_uri(canonical_root(path))}" for path in paths}
+    mine = {"kind": set(WORKFLOW), "source": sources, "limit": shares}
     for one in pauses.current(session):
         if one.name in mine.get(one.what, ()):
             note(f"{one.what} {one.name} is paused {shown_end(one.until)} by {one.by}, and is waited for: "
                  f"leasehold {one.what} resume {shlex.quote(one.name)}")  # fmt: skip
+    for resource in seats.resources(session):
+        if resource.key in shares and resource.seats == 0:
+            note(f"limit {resource.key} is 0, and more are waited for: leasehold limit set {resource.key} 4")
 
 
 def stop_on_signals(job: Any) -> None:

@@ -44,6 +44,7 @@ from leasehold.errors import (
     HolderGone,
     LeaseholdError,
     NotFound,
+    PageTooLarge,
     PermissionDenied,
     QueueFull,
     Refused,
@@ -351,7 +352,7 @@ BY_STATE: dict[str, type[LeaseholdError]] = {
     "LS005": Refused,
     "LS006": GroupEnded,
     "LS007": QueueFull,
-    "LS008": UsageError,
+    "LS008": PageTooLarge,
     "LS010": UsageError,
     "LC010": UsageError,
 }

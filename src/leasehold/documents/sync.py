@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,7 +22,7 @@ from leasehold.documents import applying
 from leasehold.documents.recipes import Parameters, pipelines
 from leasehold.documents.rows import PACKAGE
 from leasehold.documents.skips import CHANGED
-from leasehold.errors import NotFound, QueueFull
+from leasehold.errors import NotFound, PageTooLarge, QueueFull
 from leasehold.kernel import groups
 from leasehold.options import SourceOptions
 from leasehold.sources.folder import VANISHED, ScanCounts, scan
@@ -237,10 +238,18 @@ def apply(
     group_id = None
     if to_run := planned.to_run:
         group_id = _open_group(session, planned, sync_id, workflow_id, weight, priority)
-        for entries in applying.pages(to_run):
+        waiting = deque(applying.pages(to_run))
+        while waiting:
             if stopping is not None and stopping():
                 return group_id
-            if (started := _start(session, source, group_id, entries, when_full)) is None:
+            entries = waiting.popleft()
+            try:
+                started = _start(session, source, group_id, entries, when_full)
+            except PageTooLarge:  # a bound that takes fewer at once; it takes one, so this ends
+                half = len(entries) // 2
+                waiting.extendleft([entries[half:], entries[:half]])
+                continue
+            if started is None:
                 return group_id
             planned.started += started.runs
             planned.busy += started.busy

@@ -6,7 +6,7 @@
 -- Returns  until when (infinity: until it is resumed).
 -- Cost     one upsert, one event.
 -- Blocks   another pause or resume of the same thing.
--- Fencing  none needed: sent again it moves the end. LS004: there is no such group or limit.
+-- Fencing  none needed: sent again it moves the end. LS004: there is no such group or limit. LS010: the time has passed.
 create or replace function leasehold.pause(
     p_what text, p_name text, p_for_s double precision, p_until timestamptz, p_by text, p_why text)
 returns timestamptz language plpgsql as $$
@@ -15,6 +15,10 @@ declare
     v_until constant timestamptz := coalesce(p_until, v_now + make_interval(secs => p_for_s), 'infinity');
     v_group_id constant bigint := case when p_what = 'group' then p_name::bigint end;
 begin
+    if v_until <= v_now then
+        raise exception using errcode = 'LS010', message = format('%s has passed; it is %s', p_until, v_now),
+            hint = 'Give a time to come, or resume what is paused.';
+    end if;
     if p_what = 'group' and not exists (select from leasehold.run_group g where g.group_id = v_group_id) then
         raise exception using errcode = 'LS004', message = format('there is no group %s', p_name),
             hint = 'Run `leasehold group list`.';
