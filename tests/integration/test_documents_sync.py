@@ -15,7 +15,7 @@ from documents_by_hand import HandIngest, Killed, Library
 
 from leasehold.db.session import Session
 from leasehold.db.target import Target
-from leasehold.documents import applying, proof, recipe_steps, sync
+from leasehold.documents import applying, proof, readings, sync
 from leasehold.documents.kinds import WORKFLOW
 from leasehold.documents.recipes import Parameters
 from leasehold.documents.turns import turn
@@ -144,7 +144,7 @@ def test_two_groups_over_the_same_bytes_at_once_parse_once(
     for one in (library, other):
         one.folder.mkdir(exist_ok=True)
         fill(one, 3)
-    real, reads, turn_taken = recipe_steps.read, list[str](), threading.Lock()
+    real, reads, turn_taken = readings.read, list[str](), threading.Lock()
 
     def read(data: bytes, **how: Any) -> Any:
         with turn_taken:
@@ -158,7 +158,7 @@ def test_two_groups_over_the_same_bytes_at_once_parse_once(
                     pass
         return real(data, **how)
 
-    monkeypatch.setattr(recipe_steps, "read", read)
+    monkeypatch.setattr(readings, "read", read)
     with ThreadPoolExecutor(2) as threads:
         reports = list(threads.map(lambda one: HandIngest(one.config()).run(), (library, other)))
     assert [one.outcome for one in reports] == ["complete", "complete"]
