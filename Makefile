@@ -51,8 +51,8 @@ soak: $(STAMP) servers  ## The slow suites: thousands of schedules, long faults
 docs: $(STAMP)  ## Write the generated pages of docs/ anew
 	@$(BIN)/python tools/generate_docs.py
 
-servers:  ## What the tests need beside the embedded server: PostgreSQL 15's programs, PgBouncer
-	@sh tools/install_servers.sh pgbouncer $(if $(findstring 15,$(SERVERS)),postgresql-15)
+servers:  ## What the tests need beside the embedded server: PostgreSQL 15's programs, PgBouncer, Prometheus
+	@sh tools/install_servers.sh pgbouncer prometheus $(if $(findstring 15,$(SERVERS)),postgresql-15)
 
 clean:  ## Remove what the other targets made (stops their servers)
 	@for home in .demo .test .bench; do \

@@ -21,6 +21,8 @@ import click
 from leasehold import errors, states
 from leasehold.cli.app import COMMANDS, cli
 from leasehold.cli.config import PLAIN, SECTIONS
+from leasehold.metrics import families
+from leasehold.worker import tallies
 from leasehold.workflows import reading, values
 
 ROOT = Path(__file__).parents[1]
@@ -33,6 +35,7 @@ def pages() -> dict[Path, str]:
         Path("docs/reference/commands.md"): commands(),
         Path("docs/reference/settings.md"): settings(),
         Path("docs/reference/errors.md"): error_page(),
+        Path("docs/reference/metrics.md"): metric_page(),
         Path("docs/concepts/states.md"): state_page(),
         Path("docs/reference/workflows.md"): workflow_page(),
     }
@@ -120,6 +123,36 @@ def option_row(option: click.Parameter) -> str:
 
 def cell_row(*cells: str) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+# -- metrics ----------------------------------------------------------------------------------------------------------
+
+
+def metric_page() -> str:
+    lines = [
+        "# Metrics",
+        "",
+        NOTE,
+        "",
+        *prose(
+            """
+            `leasehold worker --metrics 9464` answers at `http://127.0.0.1:9464/metrics`
+            ([how to](../howto/prometheus.md)). Two sorts: what *this worker* did since it started, its processes
+            together, the dead ones included; and how the *queue* stands, read from its rows when somebody asks, at most
+            a twentieth of the time. Add up the first over workers; the second is the same from every worker, so take
+            the greatest.
+
+            `kind` has at most 64 values, the busiest kinds; the rest go by `other`. Nothing has a group, a source or a
+            run for a label. Buckets of both histograms end at
+            """
+        ),
+        f"{', '.join(f'{bound:g}' for bound in tallies.BOUNDS_S)} seconds.",
+    ]
+    for title, listed in (("What a worker did", families.WORKER), ("How the queue stands", families.QUEUE)):
+        lines += ["", f"## {title}", "", "| Metric | Form | Labels | Meaning |", "| --- | --- | --- | --- |"]
+        lines += [cell_row(f"`{one.name}`", one.form, ", ".join(f"`{label}`" for label in one.labels) or "–", one.help)
+                  for one in listed]  # fmt: skip
+    return "\n".join(lines) + "\n"
 
 
 # -- settings ---------------------------------------------------------------------------------------------------------

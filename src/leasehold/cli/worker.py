@@ -20,19 +20,20 @@ from leasehold.errors import NotFound, UsageError
 @click.option("--processes", type=int, metavar="P", help="Worker processes [one per core].")
 @click.option("--consumers", metavar="POOLS", help="Consumers of each process by kind: parse=2,*=4 [*=2].")
 @common.places
+@click.option("--metrics", metavar="[HOST:]PORT", help="Answer Prometheus at /metrics; on 127.0.0.1 unless told.")
 @click.option("--until-idle", is_flag=True, help="Stop when no open group has anything left to do.")
 @click.option("--stop-within", type=float, default=30.0, show_default=True, metavar="S", help="Grace of a stop.")
 @common.common
 @click.pass_context
 def worker(
     context: click.Context, processes: int | None, consumers: str | None, workflows: str | None,
-    modules: tuple[str, ...], until_idle: bool, stop_within: float, database: str | None, home: str | None,
-    as_json: bool,
+    modules: tuple[str, ...], metrics: str | None, until_idle: bool, stop_within: float, database: str | None,
+    home: str | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Work on whatever is queued until stopped. SIGTERM or Ctrl-C: running steps finish; twice: at once."""
     if context.invoked_subcommand is None:
         chosen = common.settings(database, home, **{"ingest.processes": processes}, **common.placed(workflows, modules))
-        return work(chosen, processes, consumers, until_idle, stop_within, as_json=as_json)
+        return work(chosen, processes, consumers, metrics, until_idle, stop_within, as_json=as_json)
     given = [one for one in context.params if context.get_parameter_source(one) is ParameterSource.COMMANDLINE]
     if given:
         flag = f"--{given[0].replace('_', '-')}"
@@ -42,8 +43,9 @@ def worker(
 
 
 def work(
-    chosen: Any, processes: int | None, consumers: str | None, until_idle: bool, stop_within: float, *, as_json: bool
-) -> int:
+    chosen: Any, processes: int | None, consumers: str | None, metrics: str | None, until_idle: bool,
+    stop_within: float, *, as_json: bool,
+) -> int:  # fmt: skip
     from leasehold.documents.kinds import WORKFLOW
     from leasehold.worker import room
     from leasehold.worker.keeper import Keeper, KeeperConfig
@@ -75,16 +77,20 @@ def work(
             processes=processes or count,
             consumers=pools,
             lease=chosen.lease,
+            metrics=metrics is not None,
         ),
         lambda happening: note(f"worker {happening.pid} {happening.what}: {happening.detail}"),
     )
     stop = threading.Event()
     on_signals(keeper, stop)
+    served = serve_metrics(metrics, keeper, chosen.target) if metrics is not None else None
     keeper.start()
     while not stop.wait(0.5) and keeper.alive:
         if until_idle and not has_work(session):
             break
     keeper.stop(stop_within)
+    if served is not None:
+        served.close()
     ended, failed = keeper.counts()
     session.close()
     if as_json:
@@ -94,6 +100,16 @@ def work(
             note("drained: what was held is finished")
         note(f"{ended:,} steps ended, {failed:,} failed")
     return 0
+
+
+def serve_metrics(address: str, keeper: Any, target: Any) -> Any:
+    """Answer Prometheus at *address* until closed."""
+    from leasehold.metrics import Collector, serve
+    from leasehold.metrics.queue import Queue
+
+    served = serve(address, Collector(keeper.numbers, Queue(target)))
+    note(f"metrics at {served.url}")
+    return served
 
 
 def on_signals(keeper: Any, stop: threading.Event) -> None:

@@ -18,6 +18,11 @@ def refusals(session: Session) -> dict[str, int]:
     return {verb: int(n) for verb, n in session.fetch(load(PACKAGE, "refusals"))}
 
 
+def queue_totals(session: Session) -> dict[tuple[str, str], int]:
+    """Totals of the whole queue: {("runs", "failed"): 3, ("holders", "reaped"): 1, ("seats", "taken"): 2}."""
+    return {(what, which): int(n) for what, which, n in session.fetch(load(PACKAGE, "queue_totals"))}
+
+
 def step_counts(session: Session, group_ids: list[int]) -> dict[str, dict[str, int]]:
     """For each kind of step in these groups how many stand where: {"parse": {"ready": 10, "succeeded": 90}}."""
     counts: dict[str, dict[str, int]] = {}

@@ -23,8 +23,6 @@ STARVED, BLOCKED, SLOW, DEAD = "starved", "blocked", "slow", "dead"
 WORDS = (STARVED, BLOCKED, SLOW, DEAD)
 STARVED_S = 30.0
 """As long as it takes until a worker that claims nothing is called silent."""
-COUNTED_MAX = 100_000
-"""More ready steps of one lane than this are not counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +37,8 @@ class Standing:
     steps: int
     age_s: float | None
     places: int
+    longest: int | None = None
+    """Waiting: steps in the longest of these lanes."""
 
 
 @dataclass(frozen=True, slots=True)

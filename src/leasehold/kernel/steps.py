@@ -253,6 +253,12 @@ def finish_all(session: Session, ends: Sequence[End]) -> list[Verdict]:
     return session.single(lambda connection: finish(connection, ends)) if ends else []
 
 
+def failed_ends(session: Session, ends: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Those of these (step_id, token) pairs that stand as failed: of errors, the ones that were their steps' last."""
+    step_ids, tokens = [step for step, _ in ends], [token for _, token in ends]
+    return [(row[0], row[1]) for row in session.fetch(load(PACKAGE, "failed_ends"), (step_ids, tokens))]
+
+
 def release(session: Session, held: Sequence[tuple[int, int]]) -> int:
     """Give (token, step_id) pairs back unworked and uncharged; how many were still held."""
     if not held:

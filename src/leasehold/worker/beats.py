@@ -50,6 +50,9 @@ class Duties:
         self._answered_s: float | None = None
         self._gap_s = float("-inf")
         self._reconnects = 0
+        self.reaped = 0
+        self.given_back = {"reaped": 0, "deadline": 0}
+        self.charged = {"reaped": 0}
 
     def tick(self, callers: list[int]) -> None:
         now = time.monotonic()
@@ -84,7 +87,12 @@ class Duties:
         for ended in reaped:
             log.warning("holder %s (%s) stopped its heartbeat; %d steps given back", ended.holder_id, ended.name,
                         len(ended.returned))  # fmt: skip
-        return sum(len(ended.returned) + 1 for ended in reaped) + len(holders.expire_leases(self._line))
+        expired = len(holders.expire_leases(self._line))
+        self.reaped += len(reaped)
+        self.given_back["reaped"] += sum(len(ended.returned) for ended in reaped)
+        self.given_back["deadline"] += expired
+        self.charged["reaped"] += sum(ended.charged is not None for ended in reaped)
+        return sum(len(ended.returned) + 1 for ended in reaped) + expired
 
     def _too_new_to_tell(self, callers: list[int]) -> bool:
         """Whether somebody went silent shortly before this process came, perhaps by an outage that ends right now."""

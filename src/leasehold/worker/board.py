@@ -2,8 +2,9 @@
 
 A child that hangs inside one C call can send no message; what it wrote before the call is still there. One slot per
 concurrent step: token, step, when it started and when its time is up, by the monotonic clock, which parent and child
-share. Counters beside it (steps ended and failed) feed the progress line without a query. The pulse is when the event
-loop last had a turn: while it stands still, nobody can say which of the running steps is to blame.
+share. Counters beside it (steps ended and failed) feed the progress line without a query, and tallies whoever scrapes
+the keeper. The pulse is when the event loop last had a turn: while it stands still, nobody can say which of the running
+steps is to blame.
 
 A read can be torn: the child may be stopped in the middle of a write. So the keeper ends nobody for what it has seen
 only once.
@@ -19,10 +20,12 @@ import time
 from dataclasses import dataclass
 
 from leasehold.worker.standing import FORM, Standing
+from leasehold.worker.tallies import TALLY_BYTES, Tallies
 
 SLOT = struct.Struct("<qqdd")
 COUNTS = struct.Struct("<qqd")
-HEAD = COUNTS.size + FORM.size
+TALLIES_AT = COUNTS.size + FORM.size
+HEAD = TALLIES_AT + TALLY_BYTES
 PULSE = struct.Struct("<d")
 PULSE_AT = 16
 
@@ -51,6 +54,7 @@ class Board:
         self._memory = mmap.mmap(fd, 0)
         self.slots = (len(self._memory) - HEAD) // SLOT.size
         self._ended = self._failed = 0
+        self.tallies = Tallies(memoryview(self._memory)[TALLIES_AT:HEAD])
 
     @classmethod
     def create(cls, slots: int) -> Board:
@@ -76,10 +80,10 @@ class Board:
 
     def stand(self, standing: Standing) -> None:
         """How the claiming stands."""
-        self._memory[COUNTS.size : HEAD] = standing.packed()
+        self._memory[COUNTS.size : TALLIES_AT] = standing.packed()
 
     def standing(self) -> Standing | None:
-        return Standing.unpacked(self._memory[COUNTS.size : HEAD])
+        return Standing.unpacked(self._memory[COUNTS.size : TALLIES_AT])
 
     def pulse(self) -> None:
         PULSE.pack_into(self._memory, PULSE_AT, time.monotonic())
@@ -93,6 +97,7 @@ class Board:
         return [Working(slot, *entry) for slot, entry in enumerate(entries) if entry[0]]
 
     def close(self) -> None:
+        self.tallies.close()
         self._memory.close()
         os.close(self.fd)
 

@@ -28,6 +28,7 @@ from leasehold.options import LeaseOptions
 from leasehold.worker.board import Board
 from leasehold.worker.kinds import Kind
 from leasehold.worker.lifeline import EXIT_HOLDER_GONE, die_with_parent
+from leasehold.worker.tallies import NOBODY
 from leasehold.worker.worker import Worker, WorkerConfig
 
 
@@ -66,14 +67,16 @@ def main() -> None:
 async def _work(settings: dict[str, Any]) -> int:
     target = Target.from_dict(settings["target"])
     routes.of(target).adopt(settings["routes"])
+    board = Board(settings["board_fd"])
     config = WorkerConfig(
         database=target,
         kinds=build_kinds(settings["kinds"], target, settings["kind_options"]),
         consumers=settings["consumers"],
         lease=LeaseOptions(**settings["lease"]),
         poll_max_s=settings["poll_max_s"],
+        metrics=board.tallies if settings["metrics"] else NOBODY,
     )
-    worker = Worker(config, holder_id=settings["holder_id"], board=Board(settings["board_fd"]))
+    worker = Worker(config, holder_id=settings["holder_id"], board=board)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)

@@ -40,6 +40,7 @@ from leasehold.worker.kinds import Kind
 from leasehold.worker.policy import KindLimits, LanePolicy, LaneView
 from leasehold.worker.rationing import Ration
 from leasehold.worker.standing import Doing, Standing
+from leasehold.worker.tallies import IDLE, MISSED, NOBODY, TRIED, WON, Metrics
 from leasehold.worker.threads import Threads
 
 log = logging.getLogger("leasehold.worker")
@@ -121,6 +122,7 @@ class Claimer:
         deliver: told about every lease, on the loop's thread.
         full: whether so much waits to be recorded that nothing more may be claimed.
         standing: where it writes down how claiming stands, for whoever watches it.
+        metrics: told about every claim and every idle look.
     """
 
     def __init__(
@@ -135,6 +137,7 @@ class Claimer:
         deliver: Callable[[Delivery], None],
         full: Callable[[], bool],
         standing: Standing,
+        metrics: Metrics = NOBODY,
     ) -> None:
         self._line = line
         self._thread = thread
@@ -145,6 +148,7 @@ class Claimer:
         self._deliver = deliver
         self._full = full
         self._standing = standing
+        self._metrics = metrics
         self._policy = LanePolicy(consumers, {name: _limits(kind) for name, kind in kinds.items()})
         self._lanes: dict[int, Lane] = {}
         self._views: list[LaneView] = []
@@ -298,6 +302,8 @@ class Claimer:
         if self._asked is None and look:
             self._look()
         asked = self._asked or self._ask_probe() or self._ask()
+        if asked is None and look:
+            self._metrics.claimed(IDLE)
         deliveries = self._claim(asked)
         if asked is not None and asked.probe and not (deliveries or self._alone_lanes):
             deliveries = self._claim(self._ask())  # somebody else has the probe; what else is there?
@@ -307,8 +313,11 @@ class Claimer:
         self._asked = asked
         if asked is None:
             return []
+        sent_s = time.monotonic()
+        self._metrics.claimed(TRIED)
         claimed = self._answer(asked)
         now = time.monotonic()
+        self._metrics.claimed(WON if claimed.leases else MISSED, now - sent_s)
         self._asked = None
         self._learn(asked, claimed, now)
         lanes = [asked.lanes[lease.lane_id] for lease in claimed.leases]
@@ -336,6 +345,7 @@ class Claimer:
             now = time.monotonic()
             self._look_everywhere_at = now + max(LOOK_EVERYWHERE_S, LOOK_EVERYWHERE_SHARE * (now - started))
         self._lanes = {lane.lane_id: lane for lane in found}
+        self._metrics.passed_over(sum(lane.full for lane in found))
         self._views = [
             LaneView(
                 lane.lane_id,

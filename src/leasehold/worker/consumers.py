@@ -15,8 +15,8 @@ import asyncio
 import logging
 import time
 import traceback
-from collections import deque
-from collections.abc import Callable
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,15 +60,25 @@ class Consumers:
         size: how many steps run at once.
         report: told about every step that was taken from the queue, exactly once, unless the pool was stopped.
         board: where running steps are shown to a keeper; None without one.
+        timed: whether anybody asks for how long steps were at work.
     """
 
-    def __init__(self, size: int, report: Report, threads: Threads, board: Board | None, slot_base: int) -> None:
+    def __init__(
+        self,
+        size: int,
+        report: Report,
+        threads: Threads,
+        board: Board | None,
+        slot_base: int,
+        timed: bool = False,
+    ) -> None:
         self.size = size
         self.waiting: deque[tuple[Kind, StepLease]] = deque()
         self._report = report
         self._threads = threads
         self._board = board
         self._slot_base = slot_base
+        self._ran_s: defaultdict[str, list[float]] | None = defaultdict(list) if timed else None
         self._parked: list[asyncio.Future[None]] = []
         self._running: list[Running | None] = [None] * size
         self._tasks: list[asyncio.Task[None]] = []
@@ -100,6 +110,14 @@ class Consumers:
                 running.over = True
                 if running.kind.is_async:
                     self._interrupt(slot, running, why)
+
+    def take_times(self) -> Mapping[str, list[float]]:
+        """For how long steps were at work since this was asked last, by kind; empty unless it is `timed`."""
+        if not self._ran_s:
+            return {}
+        taken = dict(self._ran_s)
+        self._ran_s.clear()
+        return taken
 
     def sweep(self) -> None:
         """Interrupt steps whose time is up, and tell those again that did not listen."""
@@ -134,7 +152,7 @@ class Consumers:
     async def _consume(self, slot: int) -> None:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
-        board, board_slot = self._board, self._slot_base + slot
+        board, board_slot, ran_s = self._board, self._slot_base + slot, self._ran_s
         yielded_s = time.monotonic()
         while not self._stopping:
             if not self.waiting:
@@ -152,6 +170,8 @@ class Consumers:
             self._running[slot] = None
             if board is not None:
                 board.end(board_slot)
+            if ran_s is not None:
+                ran_s[kind.name].append(time.monotonic() - running.started_s)
             if not self._deaf:
                 self._report(kind, lease, outcome)
             if thread is not None and not thread.done() and not self._stopping:

@@ -23,7 +23,7 @@ from leasehold.kernel.steps import Finished, Successor
 from leasehold.types import Outcome, StepLease
 from leasehold.worker.held import Ledger
 from leasehold.worker.kinds import Effects, Kind
-from leasehold.worker.recording import Ended, Recorded, record, record_and_lease
+from leasehold.worker.recording import Ended, GivenUp, Recorded, given_up, record, record_and_lease
 from leasehold.worker.successors import Reserved
 from leasehold.worker.threads import Threads
 
@@ -44,11 +44,12 @@ class Finisher:
     """Records what is added.
 
     Args:
-        tally: told what was recorded, and how many were released.
+        tally: told what was recorded, what was released, and which errors were their steps' last.
         news: called after a call that may have made steps ready.
         reserve: room for the successors of so many steps; None for none. Without effects only: with them, other locks
             come before.
         follow: told what came with it, and when, before the steps that were finished are settled.
+        told: somebody wants to know which errors were the last.
     """
 
     def __init__(
@@ -56,10 +57,12 @@ class Finisher:
         line: Line,
         thread: Threads,
         ledger: Ledger,
-        tally: Callable[[Sequence[Recorded], int], None],
+        tally: Callable[[Sequence[Recorded], Sequence[StepLease], GivenUp], None],
         news: Callable[[], None],
         reserve: Callable[[int], Reserved | None],
         follow: Callable[[Reserved, Sequence[Successor], float], None],
+        *,
+        told: bool = False,
     ) -> None:
         self._line = line
         self._thread = thread
@@ -68,6 +71,7 @@ class Finisher:
         self._news = news
         self._reserve = reserve
         self._follow = follow
+        self._told = told
         self._sent: tuple[list[Ended], Reserved] | None = None
         self._ends: defaultdict[Effects | None, list[Waiting]] = defaultdict(list)
         self._unfinished: list[Waiting] = []
@@ -111,10 +115,12 @@ class Finisher:
         for effects, waiting in list(self._ends.items()):
             while waiting:
                 some, reserved = self._page(waiting, effects)
-                recorded, finished = await loop.run_in_executor(self._thread, self._record, some, effects, reserved)
+                recorded, finished, over = await loop.run_in_executor(
+                    self._thread, self._record, some, effects, reserved
+                )
                 answered_s = time.monotonic()
                 del waiting[: len(some)]
-                self._tally(recorded, 0)
+                self._tally(recorded, (), over)
                 if reserved is not None:
                     self._sent = None
                     self._follow(reserved, finished.successors if finished else (), answered_s)
@@ -123,12 +129,13 @@ class Finisher:
                     self._news()
             del self._ends[effects]
         while self._unfinished:
-            given_up = self._unfinished[:PAGE_MAX]
-            mine = [(lease.token, lease.step_id) for lease, _ in given_up if not self._ledger.gone(lease)]
-            released = await loop.run_in_executor(self._thread, steps.release, self._line, mine)
-            del self._unfinished[: len(given_up)]
-            self._tally((), released)
-            self._settle(lease for lease, _ in given_up)
+            back = self._unfinished[:PAGE_MAX]
+            mine = [lease for lease, _ in back if not self._ledger.gone(lease)]
+            pairs = [(lease.token, lease.step_id) for lease in mine]
+            released = await loop.run_in_executor(self._thread, steps.release, self._line, pairs)
+            del self._unfinished[: len(back)]
+            self._tally((), mine[:released], frozenset())
+            self._settle(lease for lease, _ in back)
             self._news()
 
     def _page(self, waiting: list[Waiting], effects: Effects | None) -> tuple[list[Ended], Reserved | None]:
@@ -148,14 +155,15 @@ class Finisher:
 
     def _record(
         self, ended: list[Ended], effects: Effects | None, reserved: Reserved | None
-    ) -> tuple[list[Recorded], Finished | None]:
+    ) -> tuple[list[Recorded], Finished | None, GivenUp]:
         finished = None
         if reserved is None:
             recorded = record(self._line, ended, effects)
         else:
             recorded, finished = record_and_lease(self._line, ended, reserved.room)
+        over = given_up(self._line, recorded) if self._told else frozenset()
         self._folder.fold(self._line, {lease.group_id for lease, _ in ended})
-        return recorded, finished
+        return recorded, finished, over
 
 
 class Folder:

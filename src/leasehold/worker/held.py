@@ -105,6 +105,10 @@ class Ledger:
         """Whether a step is held that nothing may join."""
         return any(held.alone and not held.lost for held in self._leases.values())
 
+    def kind_of(self, token: int) -> str:
+        """The kind of a lease that is not settled yet."""
+        return self._leases[token].kind.name
+
     def lost(self, token: int) -> bool:
         held = self._leases.get(token)
         return held is None or held.lost

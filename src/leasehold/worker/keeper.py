@@ -23,6 +23,7 @@ import signal
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
@@ -41,6 +42,7 @@ from leasehold.worker.hooks import CONSUMERS as HOOK_CONSUMERS
 from leasehold.worker.hooks import FACTORY as HOOK_FACTORY
 from leasehold.worker.lifeline import EXIT_HOLDER_GONE
 from leasehold.worker.standing import Standing
+from leasehold.worker.tallies import Numbers, Upkeep, total
 from leasehold.worker.threads import Threads
 
 log = logging.getLogger("leasehold.worker")
@@ -69,6 +71,7 @@ class KeeperConfig:
         memory_max_bytes: what one child may allocate, where the system can hold it to that (Linux); 0: no limit.
         hooks: calls of hooks at once, by one child more, which starts with the first of them; 0: none.
         folders: where their functions are looked for, besides what is installed.
+        metrics: whether the children count what they do, for `Keeper.numbers`.
     """
 
     target: Target
@@ -83,6 +86,7 @@ class KeeperConfig:
     memory_max_bytes: int = 0
     hooks: int = HOOK_CONSUMERS
     folders: Sequence[str] = ()
+    metrics: bool = False
 
     def work_of(self, number: int) -> tuple[Mapping[str, int], str, dict[str, Any]]:
         """Consumers, factory of kinds and its options of the child in place *number*; the last one is for hooks."""
@@ -127,6 +131,10 @@ class Keeper:
         self._stopping, self._fast, self._finished = threading.Event(), threading.Event(), threading.Event()
         self._stop_within_s = 30.0
         self._done_counts = [0, 0]
+        self._buried = Numbers()
+        self._told: Counter[str] = Counter()
+        self._charged: Counter[str] = Counter()
+        self._given_back: Counter[str] = Counter()
         self._ticked_s = 0.0
         self._judge_from_s = 0.0
         self._stood_down: list[Future[None]] = []
@@ -188,6 +196,20 @@ class Keeper:
                 self._done_counts[1] + sum(failed for _, failed in living),
             )
 
+    def numbers(self) -> Numbers:
+        """What its children did so far, the dead ones included, and what it did itself."""
+        duties = self._beats.duties
+        with self._lock:
+            found = total([self._buried, *(child.board.tallies.read() for child in self._children.values())])
+            found.upkeep = Upkeep(
+                processes=len(self._children),
+                ends={what: n for what, n in self._told.items() if what != "started"},
+                given_back={**self._given_back, **duties.given_back},
+                charged={**self._charged, **duties.charged},
+                reaped=duties.reaped,
+            )
+        return found
+
     @property
     def drained(self) -> bool:
         """Whether all its children were told to claim no more and to end."""
@@ -228,7 +250,7 @@ class Keeper:
         self._stood_down = [call for call in self._stood_down if not call.done()]
         if self._stood_down:
             return
-        if self._calls_seen:
+        if self._calls_seen and not self.drained:
             self._places.setdefault(self.config.processes, Place())
         for number, place in self._places.items():
             if number not in self._children and now >= place.not_before and place.drain != holders.END:
@@ -285,6 +307,7 @@ class Keeper:
             board_fd=child.board.fd,
             poll_max_s=config.poll_max_s,
             log_level=config.log_level,
+            metrics=config.metrics,
         )
         self._tell(Happening("started", child.pid, f"worker {child.number + 1}"))
 
@@ -302,6 +325,7 @@ class Keeper:
             del self._children[child.number]
             for index, n in enumerate(child.board.counts()):
                 self._done_counts[index] += n
+            self._buried.add(child.board.tallies.read())
         child.close()
         quietly = child.ended_by_us or code in (0, EXIT_HOLDER_GONE)
         self.restarts += not quietly
@@ -350,6 +374,9 @@ class Keeper:
                 return None
 
     def _tell(self, happening: Happening) -> None:
+        self._told[happening.what] += 1
+        self._charged[happening.what] += happening.charged is not None
+        self._given_back[happening.what] += len(happening.steps)
         try:
             self._on_happening(happening)
         except Exception:  # a listener's fault must not leave a child unburied

@@ -44,7 +44,7 @@ class Page:
     """One leased page under work; the `PageContext` its function sees.
 
     Args:
-        told: called after each flush with what was recorded, and the verdicts on it.
+        told: called after each flush with what was recorded, the verdicts on it, and for how long each was at work.
         stopping: asked between steps; when true the rest is given back.
         taken_away: whether the lease of this token was taken away.
     """
@@ -57,7 +57,7 @@ class Page:
         *,
         board: Board | None,
         slot: int,
-        told: Callable[[list[Ended], list[Verdict]], None],
+        told: Callable[[list[Ended], list[Verdict], list[float]], None],
         stopping: Callable[[], bool],
         taken_away: Callable[[int], bool],
     ) -> None:
@@ -73,6 +73,8 @@ class Page:
         self._current: StepLease | None = None
         self._begins = self._lost = False
         self._pending: list[Ended] = []
+        self._ran_s: list[float] = []
+        self._began_s = time.monotonic()
         self._weight = 0
         self._flushed_at = time.monotonic()
 
@@ -81,6 +83,7 @@ class Page:
     def begin(self, lease: StepLease) -> None:
         self._current = lease
         self._begins = True
+        self._began_s = time.monotonic()
         self._show(BETWEEN if self._kind.apart else lease.step_id, self._kind.timeout_s)
 
     def lost(self) -> bool:
@@ -174,8 +177,12 @@ class Page:
         self._current = None
         self._pending.append((lease, outcome))
         self._weight += weight
-        if self._weight > FLUSH_BYTES or time.monotonic() - self._flushed_at > FLUSH_S:
+        now = time.monotonic()
+        self._ran_s.append(now - self._began_s)
+        if self._weight > FLUSH_BYTES or now - self._flushed_at > FLUSH_S:
             self._flush()
+            now = time.monotonic()
+        self._began_s = now
         self._between()
 
     def _flush(self) -> None:
@@ -187,10 +194,11 @@ class Page:
                 if not isinstance(error, AWAY):
                     log.exception("a page of '%s' cannot be recorded", self._kind.name)
                 raise _NotRecorded(str(error)) from error
+            ran_s, self._ran_s = self._ran_s, []
             self._pending, self._weight = [], 0
             verdicts = [verdict for _, _, verdict in recorded]
             self._lost = self._lost or Verdict.LOST in verdicts
-            self._told([(lease, outcome) for lease, outcome, _ in recorded], verdicts)
+            self._told([(lease, outcome) for lease, outcome, _ in recorded], verdicts, ran_s)
         self._flushed_at = time.monotonic()
 
     # -- for the keeper -----------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from leasehold.errors import LeaseholdError
 from leasehold.kernel import steps
 from leasehold.kernel.steps import End, Finished, Room, Verdict
 from leasehold.types import Done, ErrorClass, Outcome, Skip, Snooze, StepError, StepLease
+from leasehold.worker import tallies
 from leasehold.worker.kinds import Effects
 
 log = logging.getLogger("leasehold.worker")
@@ -33,6 +34,8 @@ DETAIL_MAX = 2000
 """Characters of an error kept with a step: enough for a message and the end of a trace."""
 REFUSED = "refused by the database"
 DELAY_MAX_S = 10 * 365 * 86_400.0
+GivenUp = frozenset[tuple[int, int]]
+"""(step, token) of errors after which the database lets a step fail: they were its last attempts."""
 AGAIN = (ErrorClass.TRANSIENT, ErrorClass.TIMEOUT, ErrorClass.HOLDER_DIED)
 
 
@@ -69,6 +72,37 @@ def _delay(value: Any) -> float | None:
     except (TypeError, ValueError):
         return None
     return None if math.isnan(seconds) else min(max(0.0, seconds), DELAY_MAX_S)
+
+
+def given_up(session: Session, recorded: Sequence[Recorded]) -> GivenUp:
+    """Which of the errors just recorded were their steps' last. Only the rows know; asked only when somebody counts."""
+    errors = [(lease.step_id, lease.token) for lease, outcome, _ in recorded if _again(outcome)]
+    try:
+        return frozenset(steps.failed_ends(session, errors)) if errors else frozenset()
+    except AWAY as error:
+        log.debug("errors that were a step's last are counted as retried: %s", error)
+        return frozenset()
+
+
+def outcome_word(lease: StepLease, outcome: Outcome, verdict: Verdict, over: GivenUp) -> str:
+    """By which word of `tallies.OUTCOMES` a recorded step left this worker."""
+    if verdict is Verdict.LOST:
+        return tallies.LOST
+    if isinstance(outcome, Done):
+        return tallies.SUCCEEDED
+    if isinstance(outcome, Skip):
+        return tallies.SKIPPED
+    if isinstance(outcome, Snooze) or outcome.error_class is ErrorClass.RESOURCE:
+        return tallies.SNOOZED
+    return tallies.RETRIED if _again(outcome) and (lease.step_id, lease.token) not in over else tallies.FAILED
+
+
+def timed_out(outcome: Outcome, verdict: Verdict) -> bool:
+    return isinstance(outcome, StepError) and outcome.error_class is ErrorClass.TIMEOUT and verdict is not Verdict.LOST
+
+
+def _again(outcome: Outcome) -> bool:
+    return isinstance(outcome, StepError) and outcome.error_class in AGAIN
 
 
 class _RowsRefused(Exception):

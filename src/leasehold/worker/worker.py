@@ -23,6 +23,7 @@ import os
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -36,7 +37,7 @@ from leasehold.kernel import holders
 from leasehold.kernel.holders import Kept
 from leasehold.kernel.steps import Successor, Verdict
 from leasehold.options import LeaseOptions
-from leasehold.types import Outcome, StepError, StepLease
+from leasehold.types import Done, Outcome, StepError, StepLease
 from leasehold.worker import room
 from leasehold.worker.beats import Beats
 from leasehold.worker.board import Board
@@ -48,9 +49,10 @@ from leasehold.worker.kinds import Kind
 from leasehold.worker.listener import Listener
 from leasehold.worker.pages import Page
 from leasehold.worker.pools import Pools, check_kinds, pool_of
-from leasehold.worker.recording import Ended, Recorded
+from leasehold.worker.recording import Ended, GivenUp, Recorded, given_up, outcome_word, timed_out
 from leasehold.worker.standing import Standing
 from leasehold.worker.successors import Reservations, Reserved
+from leasehold.worker.tallies import NOBODY, RELEASED, SUCCEEDED, Metrics
 from leasehold.worker.threads import Threads
 
 log = logging.getLogger("leasehold.worker")
@@ -77,6 +79,7 @@ class WorkerConfig:
         kinds: the kinds it can run. Steps of other kinds are left alone.
         consumers: consumer pools, {"parse": 4, "store": 1, "*": 2}; `*` is every kind that no named pool has.
         poll_max_s: an idle worker looks for work at least this often; notifications wake it sooner.
+        metrics: what is told about its claims and steps; nobody, unless somebody wants to know (`leasehold.metrics`).
     """
 
     database: str | Target
@@ -85,6 +88,7 @@ class WorkerConfig:
     name: str = ""
     lease: LeaseOptions = field(default_factory=LeaseOptions)
     poll_max_s: float = 2.0
+    metrics: Metrics = NOBODY
 
     @property
     def target(self) -> Target:
@@ -123,6 +127,7 @@ class Worker:
         self._give_up_at = float("inf")
         self._page_stop = threading.Event()
         self._failure: BaseException | None = None
+        self._untold = config.metrics is NOBODY
         self._drain: str | None = None
         self._last_stop: asyncio.Task[None] | None = None
         self._beats: Beats | None = None
@@ -173,17 +178,17 @@ class Worker:
         self._reservations = Reservations(self._kinds, config.consumers, self._ledger, lambda: self._claimer.quiet)
         self._finisher = Finisher(
             self._finishes, self._finish_thread, self._ledger, self._tally, self._news,
-            lambda n: self._reservations.make(self._holder_id, n), self._follow,
+            lambda n: self._reservations.make(self._holder_id, n), self._follow, told=not self._untold,
         )  # fmt: skip
         self._folder = Folder()
         self._claimer = Claimer(
             self._claims, self._claim_thread, self._kinds, config.consumers, self._ledger,
             poll_max_s=config.poll_max_s, deliver=self._deliver, full=lambda: self._finisher.full,
-            standing=self._standing,
+            standing=self._standing, metrics=config.metrics,
         )  # fmt: skip
         base = slots
         for name, size in config.consumers.items():
-            self._pools[name] = Consumers(size, self._report, self._threads, self._board, base)
+            self._pools[name] = Consumers(size, self._report, self._threads, self._board, base, not self._untold)
             base += size
         self._pool_of = {kind: self._pools[pool_of(kind, config.consumers) or "*"] for kind in self._kinds}
         self._listener = Listener(target, self._heard)
@@ -262,6 +267,8 @@ class Worker:
         self._give_up_at = time.monotonic() + INTERRUPTED_S
         await self._until_settled()
         await asyncio.gather(*(pool.stop(0.1) for pool in self._pools.values()))
+        for pool in self._pools.values():
+            self._tell_times(pool)
         for task in self._tasks:
             task.cancel()
         await asyncio.wait(self._tasks, timeout=0.1)
@@ -361,6 +368,7 @@ class Worker:
         lease, kind = delivery.lease, delivery.kind
         held = self._ledger.take(lease, kind, delivery.answered_s)
         self.counts.claimed += held.left
+        self.config.metrics.leased(kind.name, held.left)
         if kind.paged:
             future = self._threads.submit(self._work_page, held, delivery.leased)
             future.add_done_callback(lambda done: self._soon(self._page_over, held, delivery.leased, done))
@@ -396,19 +404,24 @@ class Worker:
             with self._page_lines.borrow() as line:
                 return Page(
                     held.kind, leased, line, board=self._board, slot=slot,
-                    told=lambda ended, verdicts: self._page_told(line, held, ended, verdicts),
+                    told=lambda ended, verdicts, ran_s: self._page_told(line, held, ended, verdicts, ran_s),
                     stopping=self._page_stop.is_set, taken_away=lambda token: held.lost,
                 ).work()  # fmt: skip
         finally:
             self._page_slots.append(slot)
 
-    def _page_told(self, line: Line, held: Held, ended: list[Ended], verdicts: list[Verdict]) -> None:
-        self._soon(self._page_recorded, held, ended, verdicts)
+    def _page_told(
+        self, line: Line, held: Held, ended: list[Ended], verdicts: list[Verdict], ran_s: list[float]
+    ) -> None:
+        recorded: list[Recorded] = [(*one, verdict) for one, verdict in zip(ended, verdicts, strict=True)]
+        over = frozenset[tuple[int, int]]() if self._untold else given_up(line, recorded)
+        self._soon(self._page_recorded, held, recorded, over, ran_s)
         self._folder.fold(line, {lease.group_id for lease, _ in ended})
 
-    def _page_recorded(self, held: Held, ended: list[Ended], verdicts: list[Verdict]) -> None:
-        self._tally([(*one, verdict) for one, verdict in zip(ended, verdicts, strict=True)], 0)
-        self._ledger.settle(held.token, len(ended))
+    def _page_recorded(self, held: Held, recorded: list[Recorded], over: GivenUp, ran_s: list[float]) -> None:
+        self._tally(recorded, (), over)
+        self.config.metrics.ran(held.kind.name, ran_s)
+        self._ledger.settle(held.token, len(recorded))
         self._claimer.news()
 
     def _page_over(self, held: Held, leased: list[StepLease], done: Future[Rest]) -> None:
@@ -426,16 +439,41 @@ class Worker:
             self._finisher.add(held.kind, lease, outcome)
         self._claimer.wake()
 
-    def _tally(self, recorded: Sequence[Recorded], released: int) -> None:
+    def _tally(self, recorded: Sequence[Recorded], released: Sequence[StepLease], over: GivenUp) -> None:
+        """What was recorded, and what was given back. *over*: the errors among them that were their step's last."""
         lost = sum(verdict is Verdict.LOST for _, _, verdict in recorded)
         failed = sum(isinstance(outcome, StepError) and verdict is not Verdict.LOST for _, outcome, verdict in recorded)
         ended = len(recorded) - lost
         self.counts.ended += ended
         self.counts.lost += lost
         self.counts.failed += failed
-        self.counts.released += released
+        self.counts.released += len(released)
         if self._board is not None:
             self._board.count(ended, failed)
+        if not self._untold:
+            self._tell(recorded, released, over)
+
+    def _tell_times(self, pool: Consumers) -> None:
+        for kind, seconds in pool.take_times().items():
+            self.config.metrics.ran(kind, seconds)
+
+    def _tell(self, recorded: Sequence[Recorded], released: Sequence[StepLease], over: GivenUp) -> None:
+        metrics, kind_of = self.config.metrics, self._ledger.kind_of
+        plain, rest = [], []
+        for one in recorded:
+            if type(one[1]) is Done and one[2] is not Verdict.LOST:
+                plain.append(one[0].token)
+            else:
+                rest.append(one)
+        for token, n in Counter(plain).items():
+            metrics.ended(kind_of(token), SUCCEEDED, n)
+        ends = Counter((lease.token, outcome_word(lease, outcome, verdict, over)) for lease, outcome, verdict in rest)
+        ends.update((lease.token, RELEASED) for lease in released)
+        for (token, word), n in ends.items():
+            metrics.ended(kind_of(token), word, n)
+        late = Counter(lease.token for lease, outcome, verdict in rest if timed_out(outcome, verdict))
+        for token, n in late.items():
+            metrics.timed_out(kind_of(token), n)
 
     # -- what the heartbeat and the listener say ----------------------------------------------------------------------
 
@@ -500,6 +538,7 @@ class Worker:
                 self._board.stand(self._standing)
             for pool in self._pools.values():
                 pool.sweep()
+                self._tell_times(pool)
             self._give_up_what_hangs()
 
     def _give_up_what_hangs(self) -> None:
