@@ -27,6 +27,7 @@ import test_hooks
 import test_lock_order
 import test_parameter_sets
 import test_pauses
+import test_prune
 import test_runs
 import test_seats
 import test_successors
@@ -580,6 +581,51 @@ VARIANTS = {
         (("where s.holder_id = k.holder_id and not s.leased", "where false"),),
     ),
 }  # fmt: skip
+
+VARIANTS |= {
+    "a prune does not look again under its lock": Variant(
+        "prune_swap",
+        test_prune.test_a_retry_that_commits_while_a_prune_waits_is_seen,
+        (("where not exists (select from pruning x where x.run_id = l.run_id and x.live))", "where false)"),),
+    ),
+    "a prune does not ask whether a kept group had a round meanwhile": Variant(
+        "prune_swap",
+        test_prune.test_a_kept_run_that_was_retried_and_has_ended_again_meanwhile_keeps_its_new_end,
+        (("where g.round <> p.round)", "where false)"),),
+    ),
+    "a prune overlooks who is still adding to its range": Variant(
+        "prune_range",
+        test_prune.test_a_run_that_was_being_added_when_its_range_was_closed_is_not_lost,
+        (("and k.granted and k.pid <> pg_backend_pid()", "and k.granted and false"),),
+        Exception,
+    ),
+    "a prune takes what a lease still has": Variant(
+        "range_runs",
+        test_prune.test_a_failed_run_stays_while_a_sibling_of_the_failed_step_is_leased,
+        (
+            (
+                "r.ended is not null and s.run_id is null and n.run_id is null",
+                "r.ended is not null and n.run_id is null",
+            ),
+        ),
+        Exception,
+    ),
+    "a prune takes the range that is being filled": Variant(
+        "prune_range",
+        test_prune.test_the_range_that_is_being_filled_is_left_alone,
+        (("+ 1 then\n        verdict := 'current'", "+ 1 and false then\n        verdict := 'current'"),),
+    ),
+    "a pruned group takes more runs": Variant(
+        "group_add",
+        test_prune.test_nothing_is_added_to_a_group_that_was_pruned,
+        (("if exists (select from leasehold.group_pruned p where p.group_id = p_group_id) then", "if false then"),),
+    ),
+    "folding makes no range of events ahead": Variant(
+        "fold_all",
+        test_prune.test_events_always_have_a_range_ahead,
+        (("    perform leasehold.ensure_events();\n", ""),),
+    ),
+}
 
 NOTICED = (AssertionError, pytest.fail.Exception)
 ARGUMENTS = {

@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("leasehold.cli.demo:demo", "Watch it all happen on real files, a killed worker included."),
     "readers": ("leasehold.cli.readers:readers", "Which files can be read, by what, and what is missing for the rest."),
     "chaos": ("leasehold.cli.chaos:chaos", "Do not believe us: kill, stop and cut off workers, and count."),
+    "prune": ("leasehold.cli.prune:prune", "Let history leave: runs and events of what ended long ago."),
     "doctor": ("leasehold.cli.doctor:doctor", "Look at what work depends on, and say what to change."),
     "claims": ("leasehold.cli.claims:claims", "Share the rows of your own table among workers, in SQL alone."),
     "db": ("leasehold.cli.db:db", "The database: up, down, status, migrate, shell."),

@@ -181,26 +181,47 @@ ALTER TABLE leasehold.document ALTER COLUMN document_id ADD GENERATED ALWAYS AS 
     CACHE 1
 );
 
--- Name: event; Type: TABLE; Schema: leasehold; Owner: -
+-- Name: event_seq; Type: SEQUENCE; Schema: leasehold; Owner: -
 
-CREATE TABLE leasehold.event (
-    event_id bigint NOT NULL,
-    name text NOT NULL,
-    group_id bigint,
-    run_id bigint,
-    at timestamp with time zone NOT NULL,
-    data jsonb
-);
-
--- Name: event_event_id_seq; Type: SEQUENCE; Schema: leasehold; Owner: -
-
-ALTER TABLE leasehold.event ALTER COLUMN event_id ADD GENERATED ALWAYS AS IDENTITY (
-    SEQUENCE NAME leasehold.event_event_id_seq
+CREATE SEQUENCE leasehold.event_seq
     START WITH 1
     INCREMENT BY 1
     NO MINVALUE
     NO MAXVALUE
-    CACHE 1
+    CACHE 1;
+
+-- Name: event; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.event (
+    event_id bigint DEFAULT nextval('leasehold.event_seq'::regclass) CONSTRAINT event_event_id_not_null1 NOT NULL,
+    name text CONSTRAINT event_name_not_null1 NOT NULL,
+    group_id bigint,
+    run_id bigint,
+    at timestamp with time zone CONSTRAINT event_at_not_null1 NOT NULL,
+    data jsonb
+)
+PARTITION BY RANGE (event_id);
+
+-- Name: event_p0; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.event_p0 (
+    event_id bigint DEFAULT NULL CONSTRAINT event_event_id_not_null NOT NULL,
+    name text CONSTRAINT event_name_not_null NOT NULL,
+    group_id bigint,
+    run_id bigint,
+    at timestamp with time zone CONSTRAINT event_at_not_null NOT NULL,
+    data jsonb
+);
+
+-- Name: event_p1; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.event_p1 (
+    event_id bigint DEFAULT nextval('leasehold.event_seq'::regclass) CONSTRAINT event_event_id_not_null1 NOT NULL,
+    name text CONSTRAINT event_name_not_null1 NOT NULL,
+    group_id bigint,
+    run_id bigint,
+    at timestamp with time zone CONSTRAINT event_at_not_null1 NOT NULL,
+    data jsonb
 );
 
 -- Name: group_completion; Type: TABLE; Schema: leasehold; Owner: -
@@ -223,6 +244,17 @@ CREATE TABLE leasehold.group_delta (
     succeeded integer NOT NULL,
     failed integer NOT NULL,
     cancelled integer NOT NULL
+);
+
+-- Name: group_pruned; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.group_pruned (
+    group_id bigint NOT NULL,
+    at timestamp with time zone NOT NULL,
+    succeeded bigint NOT NULL,
+    failed bigint NOT NULL,
+    cancelled bigint NOT NULL,
+    tidy boolean DEFAULT false NOT NULL
 );
 
 -- Name: group_setting; Type: TABLE; Schema: leasehold; Owner: -
@@ -337,6 +369,7 @@ CREATE TABLE leasehold.item (
     run_id bigint,
     pending_id bigint,
     document_id bigint,
+    stored_at timestamp with time zone,
     CONSTRAINT item_check CHECK (((verdict IS DISTINCT FROM 'stored'::text) OR (document_id IS NOT NULL))),
     CONSTRAINT item_check1 CHECK (((NOT (verdict IS DISTINCT FROM 'skipped'::text)) = (reason IS NOT NULL))),
     CONSTRAINT item_verdict_check CHECK ((verdict = ANY (ARRAY['stored'::text, 'skipped'::text])))
@@ -545,6 +578,18 @@ CREATE SEQUENCE leasehold.position_seq
     NO MINVALUE
     NO MAXVALUE
     CACHE 1;
+
+-- Name: pruned; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.pruned (
+    what text NOT NULL,
+    range bigint NOT NULL,
+    at timestamp with time zone NOT NULL,
+    gone bigint NOT NULL,
+    kept bigint NOT NULL,
+    until timestamp with time zone,
+    CONSTRAINT pruned_what_check CHECK ((what = ANY (ARRAY['runs'::text, 'events'::text])))
+);
 
 -- Name: ready; Type: TABLE; Schema: leasehold; Owner: -
 
@@ -913,6 +958,14 @@ ALTER TABLE leasehold.workflow ALTER COLUMN workflow_id ADD GENERATED ALWAYS AS 
     CACHE 1
 );
 
+-- Name: event_p0; Type: TABLE ATTACH; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.event ATTACH PARTITION leasehold.event_p0 FOR VALUES FROM (MINVALUE) TO ('4194304');
+
+-- Name: event_p1; Type: TABLE ATTACH; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.event ATTACH PARTITION leasehold.event_p1 FOR VALUES FROM ('4194304') TO ('8388608');
+
 -- Name: artifact artifact_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
 
 ALTER TABLE ONLY leasehold.artifact
@@ -983,10 +1036,25 @@ ALTER TABLE ONLY leasehold.document
 ALTER TABLE ONLY leasehold.event
     ADD CONSTRAINT event_pkey PRIMARY KEY (event_id);
 
+-- Name: event_p0 event_p0_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.event_p0
+    ADD CONSTRAINT event_p0_pkey PRIMARY KEY (event_id);
+
+-- Name: event_p1 event_p1_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.event_p1
+    ADD CONSTRAINT event_p1_pkey PRIMARY KEY (event_id);
+
 -- Name: group_completion group_completion_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
 
 ALTER TABLE ONLY leasehold.group_completion
     ADD CONSTRAINT group_completion_pkey PRIMARY KEY (group_id, round);
+
+-- Name: group_pruned group_pruned_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.group_pruned
+    ADD CONSTRAINT group_pruned_pkey PRIMARY KEY (group_id);
 
 -- Name: group_setting group_setting_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
 
@@ -1097,6 +1165,11 @@ ALTER TABLE ONLY leasehold.pause
 
 ALTER TABLE ONLY leasehold.payload
     ADD CONSTRAINT payload_pkey PRIMARY KEY (run_id);
+
+-- Name: pruned pruned_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.pruned
+    ADD CONSTRAINT pruned_pkey PRIMARY KEY (what, range, at);
 
 -- Name: ready ready_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
 
@@ -1232,6 +1305,10 @@ CREATE INDEX delayed_wait_key_ix ON leasehold.delayed USING btree (wait_key) WHE
 
 CREATE INDEX group_delta_ix ON leasehold.group_delta USING btree (group_id);
 
+-- Name: group_pruned_untidy_ix; Type: INDEX; Schema: leasehold; Owner: -
+
+CREATE INDEX group_pruned_untidy_ix ON leasehold.group_pruned USING btree (group_id) WHERE (NOT tidy);
+
 -- Name: group_setting_set_ix; Type: INDEX; Schema: leasehold; Owner: -
 
 CREATE INDEX group_setting_set_ix ON leasehold.group_setting USING btree (set_id);
@@ -1287,6 +1364,14 @@ CREATE UNIQUE INDEX seat_once_ix ON leasehold.seat USING btree (key, holder_id) 
 -- Name: sync_source_ix; Type: INDEX; Schema: leasehold; Owner: -
 
 CREATE INDEX sync_source_ix ON leasehold.sync USING btree (source_id, sync_id);
+
+-- Name: event_p0_pkey; Type: INDEX ATTACH; Schema: leasehold; Owner: -
+
+ALTER INDEX leasehold.event_pkey ATTACH PARTITION leasehold.event_p0_pkey;
+
+-- Name: event_p1_pkey; Type: INDEX ATTACH; Schema: leasehold; Owner: -
+
+ALTER INDEX leasehold.event_pkey ATTACH PARTITION leasehold.event_p1_pkey;
 
 -- Name: chunk chunk_collection_id_document_id_fkey; Type: FK CONSTRAINT; Schema: leasehold; Owner: -
 

@@ -2,7 +2,7 @@
 with moved as (
     update leasehold.item i
        set verdict = 'stored', reason = null, detail = null, document_id = u.document_id, pending_id = null,
-           pipeline = u.pipeline
+           pipeline = u.pipeline, stored_at = leasehold.now()
       from unnest(%(items)s::bigint[], %(documents)s::bigint[], %(pipelines)b::bytea[]) u(item_id, document_id, pipeline)
      where i.item_id = u.item_id
     returning i.item_id, i.document_id

@@ -1,7 +1,7 @@
--- ensure_partitions: make the partitions that hold runs up to p_run_id, and the next range ahead of them.
+-- ensure_partitions: make the partitions that hold runs up to p_run_id, the next range ahead of them, and those of events.
 --
 -- Returns  nothing.
--- Cost     one index probe while the next range exists; a few milliseconds once per 1,048,576 runs.
+-- Cost     two catalogue probes while the next ranges exist; a few milliseconds once per 1,048,576 runs.
 -- Blocks   others that make partitions; a new table is attached, which does not block readers or writers.
 -- Fencing  none needed: a partition is made once, under an advisory lock of the transaction.
 create or replace function leasehold.ensure_partitions(p_run_id bigint)
@@ -14,16 +14,14 @@ declare
     v_factor bigint;
     v_part text;
 begin
+    perform leasehold.ensure_events();
     if to_regclass(format('leasehold.run_p%s', v_wanted)) is not null then
         return;
     end if;
     perform pg_advisory_xact_lock(hashtextextended('leasehold.ensure_partitions', 0));
     for v_range in greatest(v_wanted - 1, 0) .. v_wanted loop
-        continue when to_regclass(format('leasehold.run_p%s', v_range)) is not null;
-        for v_table, v_factor in
-            values ('payload', 1), ('step', 1024), ('outcome', 1024), ('step_result', 1024), ('checkpoint', 1024),
-                   ('run_outcome', 1), ('run', 1)
-        loop
+        continue when leasehold.has_table(format('run_p%s', v_range));
+        for v_table, v_factor in select t.name, t.factor from leasehold.range_tables() t loop
             v_part := format('%s_p%s', v_table, v_range);
             execute format('create table leasehold.%I (like leasehold.%I including all)', v_part, v_table);
             execute format('alter table leasehold.%I attach partition leasehold.%I for values from (%s) to (%s)',

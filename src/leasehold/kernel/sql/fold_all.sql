@@ -1,4 +1,5 @@
--- fold_all: fold every group that has something to fold or may be complete. Each keeper runs it once a second.
+-- fold_all: fold every group that has something to fold or may be complete. Each keeper runs it once a second, and so
+-- keeps a range of events made ahead.
 --
 -- Returns  the groups whose round was completed by this call.
 -- Cost     one probe per open group.
@@ -9,6 +10,7 @@ returns setof bigint language plpgsql as $$
 declare
     v_group_id bigint;
 begin
+    perform leasehold.ensure_events();
     for v_group_id in
         select g.group_id from leasehold.run_group g
          where g.completed_at is null

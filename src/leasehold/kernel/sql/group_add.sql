@@ -27,6 +27,10 @@ begin
         raise exception using errcode = 'LS005', message = format('group %s was cancelled', p_group_id),
             hint = 'Open a new group.';
     end if;
+    if exists (select from leasehold.group_pruned p where p.group_id = p_group_id) then
+        raise exception using errcode = 'LS005', message = format('group %s has been pruned', p_group_id),
+            hint = 'Open a new group.';
+    end if;
     if v_n = 0 then
         return null;
     end if;

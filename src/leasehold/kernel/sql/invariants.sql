@@ -6,6 +6,8 @@ with standing as (
     union all select unnest(step_ids), 'lease' from leasehold.lease
 ), places as (
     select step_id, count(*) as n, string_agg(place, ', ' order by place) as places from standing group by step_id
+), gone as (
+    select group_id, succeeded, failed, cancelled, succeeded + failed + cancelled as n from leasehold.group_pruned
 ), last as (
     select distinct on (step_id) step_id, ended, token from leasehold.outcome order by step_id, token desc
 )
@@ -33,7 +35,8 @@ select 'a group is complete iff it is sealed and all its runs have ended',
        format('group %s: added %s, ended %s, sealed %s, completed %s', g.group_id, g.added, e.ended,
               g.sealed_at is not null, g.completed_at is not null)
   from leasehold.run_group g
- cross join lateral (select count(*) as ended from leasehold.group_span s
+  left join gone p using (group_id)
+ cross join lateral (select count(*) + coalesce(p.n, 0) as ended from leasehold.group_span s
                        join leasehold.run_outcome o on o.run_id between s.first_run and s.last_run
                       where s.group_id = g.group_id and not o.reopened) e
  where g.completed_at is not null and (g.sealed_at is null or e.ended <> g.added)
@@ -57,16 +60,18 @@ select 'each completion has one event', format('group %s round %s has %s', c.gro
                       where v.group_id = c.group_id and v.name = 'group_end'
                         and (v.data ->> 'round')::integer = c.round) e
  where e.n <> 1
+   and not (e.n = 0 and exists (select from leasehold.pruned p where p.what = 'events' and p.until >= c.at))
 union all
 select 'counts and deltas of a group add up to its ended runs',
        format('group %s counts %s, its runs say %s', g.group_id, d.counts, e.counts)
   from leasehold.run_group g
+  left join gone p using (group_id)
  cross join lateral (select array[g.succeeded + coalesce(sum(x.succeeded), 0)::bigint, g.failed + coalesce(sum(x.failed), 0),
                                   g.cancelled + coalesce(sum(x.cancelled), 0)] as counts
                        from leasehold.group_delta x where x.group_id = g.group_id) d
- cross join lateral (select array[count(*) filter (where o.ended = 'succeeded'),
-                                  count(*) filter (where o.ended = 'failed'),
-                                  count(*) filter (where o.ended = 'cancelled')] as counts
+ cross join lateral (select array[count(*) filter (where o.ended = 'succeeded') + coalesce(p.succeeded, 0),
+                                  count(*) filter (where o.ended = 'failed') + coalesce(p.failed, 0),
+                                  count(*) filter (where o.ended = 'cancelled') + coalesce(p.cancelled, 0)] as counts
                        from leasehold.group_span s
                        join leasehold.run_outcome o on o.run_id between s.first_run and s.last_run
                       where s.group_id = g.group_id and not o.reopened) e
@@ -74,7 +79,8 @@ select 'counts and deltas of a group add up to its ended runs',
 union all
 select 'the runs that were added are there', format('group %s added %s, has %s', g.group_id, g.added, s.n)
   from leasehold.run_group g
- cross join lateral (select coalesce(sum(x.last_run - x.first_run + 1), 0) as n
+  left join gone p using (group_id)
+ cross join lateral (select coalesce(sum(x.last_run - x.first_run + 1), 0) + coalesce(p.n, 0) as n
                        from leasehold.group_span x where x.group_id = g.group_id) s
  where g.added <> s.n
 union all
@@ -122,14 +128,17 @@ select 'every event has one call of each hook that names it', format('event %s, 
   join leasehold.run_group g on g.workflow_id = h.workflow_id
   join leasehold.event e on e.group_id = g.group_id and e.name = any (h.events)
  where not exists (select from leasehold.hook_call c where c.hook_id = h.hook_id and c.event_id = e.event_id)
+   and not exists (select from gone p where p.group_id = g.group_id)
 union all
 select 'a call is of an event that its hook names', format('call %s of hook %s, event %s', c.step_id, c.hook_id, c.event_id)
   from leasehold.hook_call c
   join leasehold.hook h using (hook_id)
   left join leasehold.event e using (event_id)
   left join leasehold.run_group g on g.group_id = e.group_id
- where g.workflow_id is distinct from h.workflow_id or e.name is null or e.name <> all (h.events)
-    or e.group_id <> c.group_id or e.run_id is distinct from c.run_id
+ where (g.workflow_id is distinct from h.workflow_id or e.name is null or e.name <> all (h.events)
+        or e.group_id <> c.group_id or e.run_id is distinct from c.run_id)
+   and not (e.name is null and exists (select from leasehold.pruned p
+                                        where p.what = 'events' and p.range >= c.event_id / 4194304))
 union all
 select 'a step of no group is a call, and a call is a step of no group', format('step %s', s.step_id)
   from leasehold.step s
@@ -148,6 +157,8 @@ select 'events of steps are where somebody subscribed to them', format('event %s
  where e.name in ('step_start', 'step_end', 'step_failed')
    and not exists (select from leasehold.step s join leasehold.lane l using (lane_id)
                     where s.step_id = (e.data ->> 'step_id')::bigint and e.name = any (l.subscribed))
+   and not exists (select from leasehold.pruned p
+                    where p.what = 'runs' and p.range = (e.data ->> 'step_id')::bigint >> 30)
 union all
 select 'nothing ready stands in a lane that nobody owns', format('lane %s', r.lane_id)
   from (select distinct lane_id from leasehold.ready) r left join leasehold.lane l using (lane_id)

@@ -1,0 +1,1 @@
+select runs, events from leasehold.close_ranges(%s, %s)

@@ -1,0 +1,1 @@
+select verdict, gone, kept from leasehold.prune_range(%s, %s, %s, %s::bigint[], %s, %s)

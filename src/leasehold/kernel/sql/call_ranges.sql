@@ -1,0 +1,1 @@
+select range, bytes, closed from leasehold.ranges()

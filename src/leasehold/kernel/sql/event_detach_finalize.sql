@@ -1,0 +1,1 @@
+alter table leasehold.event detach partition leasehold.event_pRANGE finalize
