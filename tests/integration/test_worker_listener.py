@@ -9,6 +9,7 @@ from worker_help import eventually
 
 from leasehold.db.target import Target
 from leasehold.kernel import groups
+from leasehold.testing import Proxy
 from leasehold.worker import listener as listeners
 from leasehold.worker.listener import Listener
 
@@ -65,3 +66,20 @@ def test_a_listener_whose_connection_is_ended_connects_again(heard, kernel):
     before = len(calls)
     groups.wake(kernel.session)
     eventually(lambda: len(calls) > before)
+
+
+def test_a_listener_on_a_half_open_connection_says_so_and_connects_again(database):
+    """The network takes what is sent and answers nothing, without an error: the call that asks for the echo hangs."""
+    states: list[bool] = []
+    with Proxy(database) as proxy:
+        listener = Listener(Target(url=proxy.url), lambda: None, echo_every_s=0.2, echo_within_s=0.5,
+                            on_state=states.append)  # fmt: skip
+        listener.start()
+        try:
+            eventually(lambda: listener.alive)
+            proxy.swallow(new_ones=False)
+            eventually(lambda: states[:2] == [True, False])
+            eventually(lambda: listener.alive)
+        finally:
+            listener.stop()
+            eventually(lambda: not listener._thread.is_alive())

@@ -15,7 +15,9 @@ from known_work import Work, embedded_worker
 from worker_help import SHORT, eventually, eventually_async
 
 from leasehold.chaos import workload
+from leasehold.db import session as sessions
 from leasehold.db.line import Line
+from leasehold.db.session import Session
 from leasehold.db.target import Target
 from leasehold.options import LeaseOptions
 from leasehold.testing import Proxy
@@ -53,6 +55,23 @@ def test_calls_on_connections_that_are_half_open_for_ever_are_given_up_and_sent_
             await eventually_async(lambda: work.done)
 
     asyncio.run(story())
+
+
+def test_a_connection_that_becomes_half_open_while_it_is_made_is_given_up_and_made_again(proxy, monkeypatch):
+    """Nobody else could end it: the session does not have it yet."""
+    greet, greeted = sessions._greet, []
+
+    def greet_when_it_is_too_late(*args):
+        if not greeted:
+            proxy.swallow(new_ones=False)
+        greeted.append(args)
+        return greet(*args)
+
+    monkeypatch.setattr(sessions, "_greet", greet_when_it_is_too_late)
+    monkeypatch.setattr(sessions, "GREETING_HANGS_S", 0.5)
+    with Session(Target(url=proxy.url), patience_s=60) as session:
+        assert session.fetch("select 1") == [(1,)]
+    assert len(greeted) == 2
 
 
 def test_a_keeper_whose_desk_is_half_open_for_ever_buries_and_starts_children_all_the_same(work, proxy, monkeypatch):

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -17,7 +15,7 @@ from typing import TypeVar
 
 import psycopg
 
-from leasehold.db.session import Connection, Session
+from leasehold.db.session import Connection, Session, cut
 from leasehold.db.statements import load
 from leasehold.errors import DatabaseUnavailable, DiskFull, ServerStartFailed
 
@@ -94,9 +92,3 @@ def over_a_limit(error: BaseException) -> bool:
     """Whether the database refused because something is too long or too many (class 54). No other try does better,
     though the driver files it with the failures of connections."""
     return isinstance(error, psycopg.Error) and (error.sqlstate or "").startswith("54")
-
-
-def cut(connection: Connection) -> None:
-    """Shut the socket of *connection* down; whoever waits on it is woken with an error. The descriptor stays open."""
-    with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as wire:
-        wire.shutdown(socket.SHUT_RDWR)

@@ -21,11 +21,14 @@ Not here: pooling of many sessions; what the statements mean.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import random
 import re
+import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from typing import Any, TypeVar
 
@@ -71,6 +74,9 @@ POOLER_LIMITS = re.compile(
 """A pooler whose places are all taken, in the words of those that say so under a SQLSTATE of no use (XX000, 08P01)."""
 POOLER_TIMED_OUT = re.compile(r"(?i)\bquery[_ ]timeout\b")
 """A pooler that ended a statement for its length: as final as the server's own statement timeout."""
+GREETING_HANGS_S = 5.0
+"""As long as connecting may take. Nobody else can end a greeting whose answer never comes: no session has its
+connection yet."""
 TURNED_AWAY = re.compile(
     r'(?i)password authentication failed|no password supplied|(role|database|user) "[^"]*" does not exist'
     r"|no pg_hba\.conf entry|peer authentication failed|tenant or user not found"
@@ -280,11 +286,30 @@ def connect(
         connection.close()
         raise DatabaseVersion(f"The database server is PostgreSQL {version}.", target=target.described())
     try:
-        _greet(connection, way, statement_timeout)
+        with within(connection, GREETING_HANGS_S):
+            _greet(connection, way, statement_timeout)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+@contextlib.contextmanager
+def within(connection: Connection, bound_s: float) -> Iterator[None]:
+    """What is called inside fails, as if the connection had broken, when it has had no answer for *bound_s*."""
+    limit = threading.Timer(bound_s, cut, (connection,))
+    limit.daemon = True
+    limit.start()
+    try:
+        yield
+    finally:
+        limit.cancel()
+
+
+def cut(connection: Connection) -> None:
+    """Shut the socket of *connection* down; whoever waits on it is woken with an error. The descriptor stays open."""
+    with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as wire:
+        wire.shutdown(socket.SHUT_RDWR)
 
 
 def _open(target: Target, way: routes.Route, application_name: str, autocommit: bool) -> Connection:

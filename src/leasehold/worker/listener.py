@@ -15,8 +15,8 @@ import time
 import uuid
 from collections.abc import Callable
 
-from leasehold.db.line import BROKEN, cut
-from leasehold.db.session import Connection, connect, execute
+from leasehold.db.line import BROKEN
+from leasehold.db.session import Connection, connect, cut, execute, within
 from leasehold.db.statements import load
 from leasehold.db.target import Target, redact
 from leasehold.errors import LeaseholdError
@@ -92,7 +92,8 @@ class Listener:
         if connection.shared:  # a pooler's: LISTEN would be left to a stranger, and nothing would arrive here
             self._said_deaf = True  # who found the route has said it
             raise _Deaf
-        execute(connection, load("leasehold.kernel", "listen_ready"))
+        with within(connection, self._echo_within_s):
+            execute(connection, load("leasehold.kernel", "listen_ready"))
         self._wake()  # whatever was announced while nobody listened
         name = f"echo {uuid.uuid4().hex}"
         echo_at, sent_at = 0.0, None
@@ -102,7 +103,8 @@ class Listener:
                 raise _Deaf
             if sent_at is None and now >= echo_at:
                 sent_at = now
-                execute(connection, load("leasehold.kernel", "notify_echo"), (name,))
+                with within(connection, self._echo_within_s):
+                    execute(connection, load("leasehold.kernel", "notify_echo"), (name,))
             news = False
             for note in connection.notifies(timeout=min(TICK_S, self._echo_within_s / 2), stop_after=1):
                 if note.payload == name:
