@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leasehold.kernel.ends import DELAY_MAX_S, DETAIL_MAX, end_of
 from leasehold.kernel.holders import Kept
 from leasehold.kernel.steps import Lease
 from leasehold.types import Done, ErrorClass, Skip, Snooze, StepError, StepLease
@@ -20,7 +21,6 @@ from leasehold.worker.claiming import HINT_AGE_S, RESCAN_EVERY_S, Place
 from leasehold.worker.held import Ledger
 from leasehold.worker.kinds import Kind
 from leasehold.worker.pools import Pools
-from leasehold.worker.recording import DELAY_MAX_S, DETAIL_MAX, end_of
 from leasehold.worker.threads import Threads
 
 KIND = Kind(name="work", timeout_s=1, run=lambda step: None)

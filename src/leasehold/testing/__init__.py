@@ -14,7 +14,8 @@ real functions on a real PostgreSQL, because green on a substitute is not green.
 Parts: `clusters` (which server), `databases` (a migrated template, cloned for each test), `clock` (sets leasehold.now()
 for every process at once), `faults` (lost connections, rollbacks, lost replies), `proxy` (a bad network in front of a
 server), `pooler` (a PgBouncer in transaction mode), `stories` (the kernel's verbs in few words), `races` (two sessions
-in a fixed order, without sleeping), `fixtures` (all of it for pytest).
+in a fixed order, without sleeping), `workbench` (steps and workflows of yours, run in a test), `fixtures` (all of it
+for pytest).
 
 What can fail: a test run that is killed leaves its clones; the next run removes them.
 """
@@ -32,6 +33,7 @@ __all__ = [
     "Pooler",
     "Proxy",
     "Race",
+    "Workbench",
     "install_from_environment",
 ]
 
@@ -44,6 +46,7 @@ _HOMES = {
     "Pooler": "leasehold.testing.pooler",
     "Proxy": "leasehold.testing.proxy",
     "Race": "leasehold.testing.races",
+    "Workbench": "leasehold.testing.workbench",
     "install_from_environment": "leasehold.testing.faults",
 }
 
@@ -56,6 +59,7 @@ if TYPE_CHECKING:
     from leasehold.testing.proxy import Proxy
     from leasehold.testing.races import Race
     from leasehold.testing.stories import Kernel
+    from leasehold.testing.workbench import Workbench
 
 
 def __getattr__(name: str) -> Any:

@@ -17,8 +17,11 @@ from leasehold.testing import clusters
 from leasehold.testing.clock import Clock
 from leasehold.testing.clusters import Cluster
 from leasehold.testing.databases import Databases
+from leasehold.testing.models import ModelServer
 from leasehold.testing.pooler import Pooler
 from leasehold.testing.stories import Kernel
+from leasehold.testing.workbench import Workbench
+from leasehold.workflows.finding import Places, find
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -92,6 +95,27 @@ def pooler(database: str) -> Iterator[Pooler]:
 def clock(session: Session) -> Clock:
     """The database's time: it stands still until the test moves it."""
     return Clock(session).hold()
+
+
+@pytest.fixture
+def workflow_places() -> Places:
+    """Where the workflows are that `workbench` runs by name. Override it: `return Places(folder="flows")`."""
+    return Places()
+
+
+@pytest.fixture
+def workbench(session: Session, workflow_places: Places) -> Iterator[Workbench]:
+    """Steps and workflows of yours, run on this test's own database."""
+    made = Workbench(session, lambda: find(workflow_places))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def model_server() -> Iterator[ModelServer]:
+    """A provider of embeddings on this machine, whose answers and failures the test decides."""
+    with ModelServer() as made:
+        yield made
 
 
 @pytest.fixture

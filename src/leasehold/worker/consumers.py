@@ -14,13 +14,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-import traceback
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from leasehold.types import Done, ErrorClass, Outcome, Skip, Snooze, StepError, StepLease
+from leasehold.kernel.ends import OUTCOMES, failure
+from leasehold.types import Done, ErrorClass, Outcome, StepError, StepLease
 from leasehold.worker.board import Board
 from leasehold.worker.kinds import Kind
 from leasehold.worker.threads import Threads
@@ -30,7 +30,6 @@ log = logging.getLogger("leasehold.worker")
 Report = Callable[[Kind, StepLease, Outcome | None], None]
 """Called with how a step ended; None: it was interrupted, because of a stop or a lost lease, and is not recorded."""
 
-OUTCOMES = (Done, Skip, Snooze, StepError)
 DONE = Done()
 YIELD_EVERY_S = 0.002
 """How long a consumer goes on with steps that never wait before it lets the others have the loop."""
@@ -223,14 +222,3 @@ def timed_out(kind: Kind) -> StepError:
         error_class=ErrorClass.TIMEOUT,
         remedy=f"Raise the timeout of kind '{kind.name}' if it needs more.",
     )
-
-
-def failure(error: BaseException) -> StepError:
-    """The StepError for whatever a step raised: its own if it raised one, else transient with the trace's end."""
-    if isinstance(error, StepError):
-        return error
-    if isinstance(error, MemoryError):  # perhaps its neighbour's fault: tried again
-        return StepError("over its memory", "its worker process reached its limit", error_class=ErrorClass.TRANSIENT,
-                         remedy="Raise ingest.memory_mb, or leave the file out.")  # fmt: skip
-    trace = "".join(traceback.format_exception(error))
-    return StepError(type(error).__name__, trace[-1800:], error_class=ErrorClass.TRANSIENT)

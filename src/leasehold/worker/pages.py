@@ -19,10 +19,10 @@ from collections.abc import Callable, Iterator, Sequence
 from leasehold.db.line import AWAY
 from leasehold.db.session import Session
 from leasehold.errors import HolderGone
+from leasehold.kernel.ends import OUTCOMES, failure
 from leasehold.kernel.steps import Verdict
 from leasehold.types import Done, ErrorClass, Outcome, StepError, StepLease
 from leasehold.worker.board import BETWEEN, WHOLE_PAGE, Board
-from leasehold.worker.consumers import OUTCOMES, failure
 from leasehold.worker.kinds import Kind
 from leasehold.worker.recording import Ended, record
 

@@ -12,14 +12,13 @@ What can fail: the database may be away (`line.AWAY`); then nothing is known, an
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Sequence
-from typing import Any
 
 from leasehold.db.line import AWAY, over_a_limit
 from leasehold.db.session import Connection, Session
 from leasehold.errors import LeaseholdError
 from leasehold.kernel import steps
+from leasehold.kernel.ends import AGAIN, end_of
 from leasehold.kernel.steps import End, Finished, Room, Verdict
 from leasehold.types import Done, ErrorClass, Outcome, Skip, Snooze, StepError, StepLease
 from leasehold.worker import tallies
@@ -30,48 +29,9 @@ log = logging.getLogger("leasehold.worker")
 Ended = tuple[StepLease, Outcome]
 Recorded = tuple[StepLease, Outcome, Verdict]
 
-DETAIL_MAX = 2000
-"""Characters of an error kept with a step: enough for a message and the end of a trace."""
 REFUSED = "refused by the database"
-DELAY_MAX_S = 10 * 365 * 86_400.0
 GivenUp = frozenset[tuple[int, int]]
 """(step, token) of errors after which the database lets a step fail: they were its last attempts."""
-AGAIN = (ErrorClass.TRANSIENT, ErrorClass.TIMEOUT, ErrorClass.HOLDER_DIED)
-
-
-def end_of(lease: StepLease, outcome: Outcome) -> End:
-    """The kernel's word for an outcome. Whatever a step put into it, the database can store it."""
-    end = End(lease.token, lease.step_id, "succeeded")
-    if isinstance(outcome, Done):
-        end.detail = text(outcome.result) if isinstance(outcome.result, str) else None
-    elif isinstance(outcome, Skip):
-        end.ended, end.reason, end.detail = "cancelled", text(outcome.reason), text(outcome.detail)
-    elif isinstance(outcome, Snooze):
-        end.ended, end.reason = "snoozed", text(outcome.why)
-        end.wait_key = outcome.wait_key if isinstance(outcome.wait_key, bytes) else None
-        end.delay_s = _delay(outcome.delay_s) or 0.0
-    elif outcome.error_class is ErrorClass.RESOURCE:
-        end.ended, end.reason, end.detail = "snoozed", text(outcome.reason), text(outcome.detail)
-        end.delay_s = _delay(outcome.retry_after_s) or 1.0
-    else:
-        end.ended = "error" if outcome.error_class in AGAIN else "failed"
-        end.reason, end.delay_s = text(outcome.reason), _delay(outcome.retry_after_s)
-        end.detail = text(f"{outcome.detail} -> {outcome.remedy}" if outcome.remedy else outcome.detail)
-    return end
-
-
-def text(value: Any) -> str:
-    """*value* as PostgreSQL can store it: no NUL, no half of a surrogate pair, and not endless."""
-    return str(value)[-DETAIL_MAX:].replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
-
-
-def _delay(value: Any) -> float | None:
-    """Seconds to wait; None for whatever is no time to wait (the workflow's backoff then)."""
-    try:
-        seconds = float(value)
-    except (TypeError, ValueError):
-        return None
-    return None if math.isnan(seconds) else min(max(0.0, seconds), DELAY_MAX_S)
 
 
 def given_up(session: Session, recorded: Sequence[Recorded]) -> GivenUp:

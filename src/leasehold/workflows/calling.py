@@ -107,4 +107,4 @@ def outcome_of(answer: Any, context: Context[Any] | AsyncContext[Any]) -> Outcom
         text = None if result is None else as_json(result, "What a step gives", RESULT_BYTES_MAX)
     except UsageError as error:
         return StepError("result cannot be kept", error.message, remedy=error.remedy)
-    return Done(Given(text, dict(context._artifacts)))
+    return Done(Given(text, context.step, dict(context._artifacts)))

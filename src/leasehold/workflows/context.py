@@ -20,7 +20,7 @@ import orjson
 
 from leasehold.errors import LeaseLost, UsageError
 from leasehold.types import StepLease
-from leasehold.workflows.desk import PROGRESS, Desk, Setting, recipe_of
+from leasehold.workflows.desk import PROGRESS, Desk, Setting
 
 P = TypeVar("P")
 PROGRESS_EVERY_S = 0.5
@@ -61,7 +61,7 @@ class _Facts(Generic[P]):
 
     def __post_init__(self) -> None:
         self._started_s = time.monotonic()
-        self._artifacts: dict[bytes, bytes] = {}
+        self._artifacts: dict[str, bytes] = {}
 
     @property
     def parent(self) -> Any:
@@ -114,9 +114,8 @@ class _Facts(Generic[P]):
             self._lost = True
 
     def _artifact(self, name: str, step: str | None) -> bytes | None:
-        recipe = recipe_of(self.run_id, step or self.step, name)
-        if recipe in self._artifacts:
-            return self._artifacts[recipe]
+        if step in (None, self.step) and name in self._artifacts:
+            return self._artifacts[name]
         return self._desk.artifact(self.run_id, step or self.step, name)
 
     def save_artifact(self, name: str, content: bytes) -> None:
@@ -126,7 +125,7 @@ class _Facts(Generic[P]):
                 f"An artifact of {len(content):,} bytes is too large; at most {ARTIFACT_BYTES_MAX:,} can be kept.",
                 remedy="Keep it in parts, or elsewhere.",
             )
-        self._artifacts[recipe_of(self.run_id, self.step, name)] = bytes(content)
+        self._artifacts[name] = bytes(content)
 
 
 class Context(_Facts[P]):

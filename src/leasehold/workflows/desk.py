@@ -12,7 +12,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import orjson
@@ -44,10 +44,11 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What a step gave, as it will be written: its result as JSON text (None: none), its artifacts by recipe."""
+    """What a step gave, as it will be written: its result as JSON text (None: none), and its artifacts by name."""
 
     text: str | None
-    artifacts: Mapping[bytes, bytes]
+    step: str = ""
+    artifacts: Mapping[str, bytes] = field(default_factory=dict)
 
 
 class ArtifactStore(Protocol):
@@ -136,7 +137,10 @@ class Desk:
             execute(connection, load(PACKAGE, "checkpoints_clear"), ([step_id for step_id, _ in done],))
         for step_id, given in done:
             if isinstance(given, Given) and given.artifacts:
-                self._store.save(connection, given.artifacts, ARTIFACT_KIND, step_id)
+                kept = {
+                    recipe_of(step_id >> 10, given.step, name): content for name, content in given.artifacts.items()
+                }
+                self._store.save(connection, kept, ARTIFACT_KIND, step_id)
 
 
 def recipe_of(run_id: int, step: str, name: str) -> bytes:

@@ -1,0 +1,1 @@
+select run_id from leasehold.run where group_id = %s order by run_id
