@@ -87,6 +87,11 @@ def places_of(chosen: Settings) -> Any:
     )
 
 
+def folders_of(places: Any) -> list[str]:
+    """Where the functions of hooks are looked for, besides what is installed."""
+    return [*([places.folder] if places.folder else ()), *([os.getcwd()] if places.modules else ())]
+
+
 class PathThere(click.Path):
     """A path that is given and not empty: an unset variable in a script must not mean the working directory."""
 

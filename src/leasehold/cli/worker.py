@@ -78,6 +78,7 @@ def work(
             consumers=pools,
             lease=chosen.lease,
             metrics=metrics is not None,
+            folders=common.folders_of(where),
         ),
         lambda happening: note(f"worker {happening.pid} {happening.what}: {happening.detail}"),
     )
