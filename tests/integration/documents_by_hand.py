@@ -40,9 +40,11 @@ class Killed(BaseException):
 class Hand:
     """Stands for a keeper: one thread that claims and works pages."""
 
-    def __init__(self, target: Target, between: Between | None, page_max: int | None = None) -> None:
+    def __init__(
+        self, target: Target, between: Between | None, page_max: int | None = None, options: Any = None
+    ) -> None:
         self._target, self._between, self._page_max = target, between, page_max
-        self._kinds = {kind.name: kind for kind in build(target, {})}
+        self._kinds = {kind.name: kind for kind in build(target, options or {})}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, daemon=True)
         self.error: BaseException | None = None
@@ -98,7 +100,9 @@ class HandIngest(Ingest):
 
     def _start_keeper(self) -> None:
         if self.keeper is None:
-            self.keeper = Hand(self.config.target, self._between, self._page_max)  # type: ignore[assignment]
+            self.keeper = Hand(  # type: ignore[assignment]
+                self.config.target, self._between, self._page_max, self.config.kind_options
+            )
 
 
 @dataclass
