@@ -12,6 +12,9 @@
         proxy.drop_notifies = True  # notifications never arrive, everything else does
         proxy.heal()                # as on the first day
 
+Not only for databases: `Proxy("host=127.0.0.1 port=9000", postgres=False)` stands before any server, at `port`, and
+looks for no messages.
+
 It serves from one thread of its own; its methods and attributes are for any thread. What was swallowed is lost for
 good, so `heal` resets those connections. Stalled and half-open connections look alive to TCP (we are the peer, and we
 answer): only the client's own limits end a call on them.
@@ -40,10 +43,11 @@ RESET = struct.pack("ii", 1, 0)
 class Proxy:
     """In front of the server that *url* names; `url` is its own address, with everything else as it was."""
 
-    def __init__(self, url: str, *, port: int = 0) -> None:
+    def __init__(self, url: str, *, port: int = 0, postgres: bool = True) -> None:
         given = conninfo_to_dict(url)
         host = str(given.get("host") or os.environ.get("PGHOST") or "127.0.0.1").partition(",")[0]
         self._host, self._port = host, int(str(given.get("port") or 5432).partition(",")[0])
+        self._postgres = postgres
         self.latency_s = 0.0
         self.bytes_per_s = 0.0
         self.drop_notifies = False
@@ -93,6 +97,10 @@ class Proxy:
             pair.loses_reply = False
         self._do(self._reset([pair for pair in self._pairs if pair.swallowed]))
         self._do(self._listen())
+
+    @property
+    def port(self) -> int:
+        return self._listen_port
 
     @property
     def connections(self) -> int:
@@ -155,7 +163,7 @@ class Proxy:
             pair.ends.append(server_out)
             pumps = [
                 asyncio.ensure_future(self._pump(pair, client_in, server_out, None)),
-                asyncio.ensure_future(self._pump(pair, server_in, client_out, _Messages())),
+                asyncio.ensure_future(self._pump(pair, server_in, client_out, _Messages(), reply=True)),
             ]
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
             for pump in pumps:
@@ -169,7 +177,13 @@ class Proxy:
                 end.close()
 
     async def _pump(
-        self, pair: _Pair, source: asyncio.StreamReader, sink: asyncio.StreamWriter, messages: _Messages | None
+        self,
+        pair: _Pair,
+        source: asyncio.StreamReader,
+        sink: asyncio.StreamWriter,
+        messages: _Messages | None,
+        *,
+        reply: bool = False,
     ) -> None:
         with contextlib.suppress(OSError):
             while data := await source.read(CHUNK):
@@ -180,11 +194,11 @@ class Proxy:
                     await asyncio.sleep(len(data) / self.bytes_per_s)
                 if pair.swallowed:
                     continue
-                if messages is not None:
-                    if pair.loses_reply:
-                        self.lost_replies += 1
-                        pair.reset()
-                        return
+                if reply and pair.loses_reply:
+                    self.lost_replies += 1
+                    pair.reset()
+                    return
+                if messages is not None and self._postgres:
                     data, lost = messages.without_notifies(data, drop=self.drop_notifies)
                     self.lost_notifies += lost
                 sink.write(data)
