@@ -121,6 +121,23 @@ class SeatLost(LeaseholdError):
     )
 
 
+# -- artifacts --------------------------------------------------------------------------------------------------------
+
+
+class ArtifactStoreAway(LeaseholdError):
+    """The artifact store did not answer as it should."""
+
+    code, http_status, retryable = "artifact_store_away", 503, True
+    remedy = "Check that it is mounted or answers, and that this host may write there; what waits goes on by itself."
+
+
+class ArtifactStoreFull(LeaseholdError):
+    """The artifact store has no room left."""
+
+    code, http_status, retryable = "artifact_store_full", 507, True
+    remedy = "Free some space there, what waits goes on by itself; `leasehold artifact collect` says what may go."
+
+
 # -- submitting -------------------------------------------------------------------------------------------------------
 
 

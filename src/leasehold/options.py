@@ -5,12 +5,16 @@ Where an option comes from (flag, environment, file) is the entrances' business;
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from leasehold.errors import UsageError
 
 TURNS_MAX = 10_000
 """Of weights and priorities: beyond it a number is a mistake."""
+BUCKET = re.compile(r"//[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._=+-]+)*/?")
+"""A bucket and a prefix that need no quoting in an address."""
+ENDPOINT = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+/?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,3 +180,54 @@ class IngestOptions:
             raise UsageError(f"ingest.memory_mb={self.memory_mb} must be 0 (no limit), or 200 and more.")
         if self.step_timeout_s <= 0:
             raise UsageError(f"ingest.step_timeout_s={self.step_timeout_s} must be above 0 seconds.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArtifactOptions:
+    url: str = "db:"
+    """Where results are kept from now on: `db:` (the database), `file:///FOLDER`, or `s3://BUCKET/PREFIX`. Results that
+    were kept elsewhere before stay readable there. A folder must be the same one on every host that works."""
+    endpoint: str = ""
+    """Address of an S3-compatible server: https://minio.example:9000. Empty: AWS_ENDPOINT_URL, else Amazon's own. The
+    keys are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the machine's role; they are in no file or row of ours."""
+    region: str = ""
+    """Of the bucket. Empty: AWS_REGION, else us-east-1, which most servers that are not Amazon's accept."""
+    inline_max_bytes: int = 16_000
+    """Results up to this size, as stored, stay in the database all the same: each one outside costs an fsync or a
+    request, and most are small. 0: none does."""
+    zstd_level: int = 1
+    """1 to 19; 1 is as fast as a disk. 0: results are kept as they are. What was kept otherwise stays readable."""
+    free_mb_min: int = 256
+    """With less free space than this nothing new is computed: steps wait, uncharged, until there is room. Asked of the
+    folder, or of the embedded server's disk; nobody can ask a bucket or another host's server. 0: never asked."""
+    timeout_s: float = 20.0
+    """Of one request to an S3-compatible server, and of its repetitions together; large results get more. Twice this
+    must be well below `ingest.step_timeout_s`."""
+
+    def __post_init__(self) -> None:
+        scheme, colon, rest = self.url.partition(":")
+        if not colon or scheme not in ("db", "file", "s3") or (scheme == "db" and rest):
+            raise UsageError(f"artifacts.url={_plain(self.url)!r} is no place for artifacts.",
+                             remedy="Give db:, file:///FOLDER or s3://BUCKET/PREFIX.")  # fmt: skip
+        if scheme == "file" and not rest.startswith("///"):
+            raise UsageError(f"artifacts.url={_plain(self.url)!r} names no folder.",
+                             remedy="Give its whole path: file:///srv/leasehold.")  # fmt: skip
+        if scheme == "s3" and not BUCKET.fullmatch(rest):
+            raise UsageError(f"artifacts.url={_plain(self.url)!r} names no bucket.",
+                             remedy="Give s3://BUCKET/PREFIX, without keys, which the environment has.")  # fmt: skip
+        if self.endpoint and not ENDPOINT.fullmatch(self.endpoint):
+            raise UsageError(f"artifacts.endpoint={_plain(self.endpoint)!r} is no address of a server.",
+                             remedy="Give https://HOST:PORT, without keys, which the environment has.")  # fmt: skip
+        if not 0 <= self.inline_max_bytes <= 100_000_000:
+            raise UsageError(f"artifacts.inline_max_bytes={self.inline_max_bytes} must be between 0 and 100000000.")
+        if not 0 <= self.zstd_level <= 19:
+            raise UsageError(f"artifacts.zstd_level={self.zstd_level} must be between 0 (as they are) and 19.")
+        if self.free_mb_min < 0:
+            raise UsageError(f"artifacts.free_mb_min={self.free_mb_min} must be 0 (never asked) or more.")
+        if not 0 < self.timeout_s <= 3600:
+            raise UsageError(f"artifacts.timeout_s={self.timeout_s} must be above 0 and at most 3600 seconds.")
+
+
+def _plain(address: str) -> str:
+    """*address* without what may be a password in it."""
+    return re.sub(r"//[^/@]*@", "//***@", address)

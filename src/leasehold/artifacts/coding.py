@@ -19,14 +19,27 @@ LEVEL = 1
 PIECE_BYTES = 1 << 20
 
 
-def pack(data: bytes | bytearray) -> bytes:
-    return zstd.compress(data, LEVEL)
+class NotOurs(ValueError):
+    """These bytes are not what was packed."""
+
+
+def pack(data: bytes | bytearray, level: int = LEVEL) -> bytes:
+    return zstd.compress(data, level)
 
 
 def unpack(data: bytes, size: int) -> bytes | bytearray:
-    """The *size* bytes that were packed; large ones piece by piece into their place, never held twice."""
-    if size < PIECE_BYTES:
-        return zstd.decompress(data)
+    """The *size* bytes that were packed; large ones piece by piece into their place, never held twice.
+
+    Raises:
+        NotOurs: they are damaged.
+    """
+    try:
+        return zstd.decompress(data) if size < PIECE_BYTES else _unpack_large(data, size)
+    except (zstd.ZstdError, EOFError) as error:
+        raise NotOurs(str(error)) from error
+
+
+def _unpack_large(data: bytes, size: int) -> bytearray:
     content, at = bytearray(size), 0
     decompressor = zstd.ZstdDecompressor()
     piece = decompressor.decompress(data, PIECE_BYTES)
@@ -35,7 +48,7 @@ def unpack(data: bytes, size: int) -> bytes | bytearray:
         at += len(piece)
         piece = b"" if decompressor.eof else decompressor.decompress(b"", PIECE_BYTES)
     if at != size:
-        raise ValueError(f"an artifact of {size} bytes has {at}")
+        raise NotOurs(f"an artifact of {size} bytes has {at}")
     return content
 
 

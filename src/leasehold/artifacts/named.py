@@ -9,7 +9,8 @@ from leasehold.db.session import Connection
 
 
 class NamedArtifacts:
-    """In the database. It holds nothing of its own."""
+    """Always in the database, wherever the settings put results: saved with their steps' ends, and nobody could
+    make them again. Holds nothing of its own."""
 
     def save(self, connection: Connection, artifacts: Mapping[bytes, bytes], kind: str, step_id: int) -> None:
         """Save content by recipe (32 bytes) within the caller's transaction; what is there already stays."""
@@ -18,5 +19,4 @@ class NamedArtifacts:
 
     def read(self, connection: Connection, recipe: bytes) -> bytes | None:
         """The content, if it is there."""
-        found = database.read(connection, [recipe]).get(recipe)
-        return None if found is None else bytes(found)
+        return database.read_here(connection, recipe)

@@ -101,10 +101,16 @@ def drop(name: str, yes: bool, database: str | None, home: str | None, as_json: 
 
     Exit code 4 when an ingest of it has work left.
     """
-    from leasehold.documents import collections
+    from leasehold.artifacts.keeping import Artifacts
+    from leasehold.documents import collections, orphans
 
-    with common.open_session(common.settings(database, home)) as session:
+    chosen = common.settings(database, home)
+    with common.open_session(chosen) as session:
         one = collections.drop(session, name) if yes else collections.summaries(session, name)[0]
+        artifacts = Artifacts(chosen.target, chosen.artifacts)
+        swept = orphans.sweep(session, artifacts) if yes else orphans.Swept()
+    for url, why in swept.away.items():
+        note(f"its results stay in {url}: {why} `leasehold artifact collect --yes` removes them when it is there.")
     if as_json:
         emit("complete", dropped=yes, **body(one))
         return 0

@@ -18,6 +18,7 @@ from typing import Any, get_type_hints
 from leasehold.db.target import DISABLE_DIRECT, Target
 from leasehold.errors import UsageError
 from leasehold.options import (
+    ArtifactOptions,
     ChunkOptions,
     EmbedOptions,
     IngestOptions,
@@ -35,6 +36,7 @@ SECTIONS: dict[str, type] = {
     "source": SourceOptions,
     "ingest": IngestOptions,
     "workflows": WorkflowOptions,
+    "artifacts": ArtifactOptions,
 }
 DATABASE_KEYS = ("database.url", "database.direct_url", "database.disable_direct")
 PLAIN = {"LEASEHOLD_HOME", "LEASEHOLD_CONFIG", "LEASEHOLD_DATABASE_URL", "LEASEHOLD_DEBUG", "LEASEHOLD_FAULTS",
@@ -55,6 +57,7 @@ class Settings:
     source: SourceOptions
     ingest: IngestOptions
     workflows: WorkflowOptions
+    artifacts: ArtifactOptions
     origins: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -136,6 +136,7 @@ def config_of(
         given=chosen.given,
         embed=chosen.embed,
         readers=chosen.readers,
+        artifacts=chosen.artifacts,
         options=options,
         lease=chosen.lease,
         processes=processes,

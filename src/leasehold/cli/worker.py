@@ -46,6 +46,7 @@ def work(
     chosen: Any, processes: int | None, consumers: str | None, metrics: str | None, until_idle: bool,
     stop_within: float, *, as_json: bool,
 ) -> int:  # fmt: skip
+    from leasehold.artifacts.keeping import Artifacts
     from leasehold.documents.kinds import WORKFLOW
     from leasehold.worker import room
     from leasehold.worker.keeper import Keeper, KeeperConfig
@@ -59,6 +60,7 @@ def work(
     found = look(where)
     check_kinds(pools, [*WORKFLOW, *found.kinds])
     session = common.open_session(chosen, write=True)
+    Artifacts(chosen.target, chosen.artifacts).settle(session)
     count, _ = hands(chosen)
     room.check(
         chosen.target, room.of_keeper(processes or count, sum(pools.values()) + (SESSIONS if found.kinds else 0))
@@ -72,6 +74,7 @@ def work(
                 "embed": asdict(chosen.embed),
                 "readers": asdict(chosen.readers),
                 PLACES: asdict(where),
+                "artifacts": asdict(chosen.artifacts),
             },
             memory_max_bytes=chosen.ingest.memory_mb * 1_000_000,
             processes=processes or count,

@@ -22,13 +22,57 @@ CREATE TYPE leasehold.ending AS ENUM (
 CREATE TABLE leasehold.artifact (
     recipe bytea NOT NULL,
     kind text NOT NULL,
-    content bytea NOT NULL,
+    content bytea,
     size bigint NOT NULL,
     step_id bigint NOT NULL,
     created_at timestamp with time zone NOT NULL,
-    CONSTRAINT artifact_recipe_check CHECK ((length(recipe) = 32))
+    store_id bigint,
+    key text,
+    encoding text DEFAULT 'zstd'::text NOT NULL,
+    stored bigint,
+    checksum bytea,
+    CONSTRAINT artifact_checksum_check CHECK ((length(checksum) = 32)),
+    CONSTRAINT artifact_encoding_check CHECK ((encoding = ANY (ARRAY['zstd'::text, 'plain'::text]))),
+    CONSTRAINT artifact_key_check CHECK ((key ~ '^[0-9a-f]{2}/[0-9a-f]{64}-[0-9a-f]{16}$'::text)),
+    CONSTRAINT artifact_lies_in_one_place CHECK ((((content IS NULL) = (store_id IS NOT NULL)) AND ((store_id IS NULL) = (key IS NULL)) AND ((store_id IS NULL) OR ((stored IS NOT NULL) AND (checksum IS NOT NULL))))),
+    CONSTRAINT artifact_recipe_check CHECK ((length(recipe) = 32)),
+    CONSTRAINT artifact_stored_check CHECK ((stored >= 0))
 );
 ALTER TABLE ONLY leasehold.artifact ALTER COLUMN content SET STORAGE EXTERNAL;
+
+-- Name: artifact_store; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.artifact_store (
+    store_id bigint NOT NULL,
+    url text NOT NULL,
+    endpoint text NOT NULL,
+    region text NOT NULL,
+    mark text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT artifact_store_mark_check CHECK ((mark ~ '^leasehold-[0-9a-f]{32}$'::text)),
+    CONSTRAINT artifact_store_url_check CHECK ((url ~ '^(file|s3)://'::text))
+);
+
+-- Name: artifact_store_store_id_seq; Type: SEQUENCE; Schema: leasehold; Owner: -
+
+ALTER TABLE leasehold.artifact_store ALTER COLUMN store_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME leasehold.artifact_store_store_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+-- Name: artifact_stray; Type: TABLE; Schema: leasehold; Owner: -
+
+CREATE TABLE leasehold.artifact_stray (
+    store_id bigint NOT NULL,
+    key text NOT NULL,
+    token bigint,
+    since timestamp with time zone NOT NULL,
+    CONSTRAINT artifact_stray_key_check CHECK ((key ~ '^[0-9a-f]{2}/[0-9a-f]{64}-[0-9a-f]{16}$'::text))
+);
 
 -- Name: blocked; Type: TABLE; Schema: leasehold; Owner: -
 
@@ -971,6 +1015,21 @@ ALTER TABLE ONLY leasehold.event ATTACH PARTITION leasehold.event_p1 FOR VALUES 
 ALTER TABLE ONLY leasehold.artifact
     ADD CONSTRAINT artifact_pkey PRIMARY KEY (recipe);
 
+-- Name: artifact_store artifact_store_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.artifact_store
+    ADD CONSTRAINT artifact_store_pkey PRIMARY KEY (store_id);
+
+-- Name: artifact_store artifact_store_url_endpoint_key; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.artifact_store
+    ADD CONSTRAINT artifact_store_url_endpoint_key UNIQUE (url, endpoint);
+
+-- Name: artifact_stray artifact_stray_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.artifact_stray
+    ADD CONSTRAINT artifact_stray_pkey PRIMARY KEY (store_id, key);
+
 -- Name: blocked blocked_pkey; Type: CONSTRAINT; Schema: leasehold; Owner: -
 
 ALTER TABLE ONLY leasehold.blocked
@@ -1281,6 +1340,10 @@ ALTER TABLE ONLY leasehold.workflow
 ALTER TABLE ONLY leasehold.workflow_step
     ADD CONSTRAINT workflow_step_pkey PRIMARY KEY (workflow_id, ix);
 
+-- Name: artifact_key_ix; Type: INDEX; Schema: leasehold; Owner: -
+
+CREATE UNIQUE INDEX artifact_key_ix ON leasehold.artifact USING btree (store_id, key) WHERE (store_id IS NOT NULL);
+
 -- Name: artifact_step_ix; Type: INDEX; Schema: leasehold; Owner: -
 
 CREATE INDEX artifact_step_ix ON leasehold.artifact USING btree (step_id);
@@ -1372,6 +1435,16 @@ ALTER INDEX leasehold.event_pkey ATTACH PARTITION leasehold.event_p0_pkey;
 -- Name: event_p1_pkey; Type: INDEX ATTACH; Schema: leasehold; Owner: -
 
 ALTER INDEX leasehold.event_pkey ATTACH PARTITION leasehold.event_p1_pkey;
+
+-- Name: artifact artifact_store_id_fkey; Type: FK CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.artifact
+    ADD CONSTRAINT artifact_store_id_fkey FOREIGN KEY (store_id) REFERENCES leasehold.artifact_store(store_id);
+
+-- Name: artifact_stray artifact_stray_store_id_fkey; Type: FK CONSTRAINT; Schema: leasehold; Owner: -
+
+ALTER TABLE ONLY leasehold.artifact_stray
+    ADD CONSTRAINT artifact_stray_store_id_fkey FOREIGN KEY (store_id) REFERENCES leasehold.artifact_store(store_id);
 
 -- Name: chunk chunk_collection_id_document_id_fkey; Type: FK CONSTRAINT; Schema: leasehold; Owner: -
 

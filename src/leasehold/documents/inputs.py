@@ -5,25 +5,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from leasehold.artifacts import database
+from leasehold.artifacts.keeping import Artifacts
 from leasehold.db.session import Session
-from leasehold.types import ErrorClass, StepError
 
 READ_BYTES = 8_000_000
 """Unpacked bytes of artifacts held at once; a larger one is held alone."""
 
 
+class InputGone(Exception):
+    """The result that a step works on is not there any more: removed, lost, or damaged. It has to be made again."""
+
+
 class Inputs:
     """`take` hands an input out and forgets what came before it, so ask in the order of *recipes*."""
 
-    def __init__(self, session: Session, recipes: Sequence[bytes]) -> None:
-        self._session = session
+    def __init__(self, session: Session, artifacts: Artifacts, recipes: Sequence[bytes]) -> None:
+        self._session, self._artifacts = session, artifacts
         self._order = list(recipes)
         self._at = 0
         self._sizes: dict[bytes, int] | None = None
         self._read: dict[bytes, bytes | bytearray] = {}
 
     def take(self, recipe: bytes) -> bytes | bytearray:
-        """The artifact *recipe*, unpacked. Raises StepError when it is not there."""
+        """The artifact *recipe*, decoded.
+
+        Raises:
+            InputGone: it is not there.
+            ArtifactStoreAway: its store cannot be reached.
+        """
         while self._order[self._at] != recipe:  # those between were not needed
             self._at += 1
         if recipe not in self._read:
@@ -31,8 +40,7 @@ class Inputs:
         self._at += 1
         data = self._read.get(recipe)
         if data is None:
-            raise StepError("its input is gone", "the artifact of the step before was removed",
-                            error_class=ErrorClass.TRANSIENT, remedy="Run ingest again.")  # fmt: skip
+            raise InputGone
         if recipe not in self._order[self._at :]:
             del self._read[recipe]
         return data
@@ -51,4 +59,4 @@ class Inputs:
             if batch and total > READ_BYTES:
                 break
             batch[recipe] = None
-        self._read = self._session.run(lambda connection: database.read(connection, list(batch)))
+        self._read = self._artifacts.read(self._session, list(batch))

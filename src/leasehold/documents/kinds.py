@@ -13,8 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
+from leasehold.artifacts.keeping import Artifacts
 from leasehold.db.session import Connection, execute
 from leasehold.db.statements import load
 from leasehold.db.target import Target
@@ -26,7 +28,7 @@ from leasehold.documents.storing import store_page, write_stored
 from leasehold.documents.validation import validate_page, write_read
 from leasehold.kernel import groups
 from leasehold.kernel.groups import WorkflowStep
-from leasehold.options import EmbedOptions, ReaderOptions
+from leasehold.options import ArtifactOptions, EmbedOptions, ReaderOptions
 from leasehold.types import Outcome, StepLease
 
 __all__ = ["CHANGED", "NO_READER", "NO_TEXT", "SUPERSEDED", "WORKFLOW", "page_kinds", "workflow"]
@@ -48,6 +50,7 @@ def workflow() -> list[WorkflowStep]:
 def page_kinds(target: Target, options: dict[str, Any]) -> list[Any]:
     """(name, page function, effects, page_max, timeout_s) of each kind; `worker` makes its kinds of them."""
     models = Models(EmbedOptions(**options.get("embed", {})))
+    artifacts = Artifacts(target, ArtifactOptions(**options.get("artifacts", {})))
     timeout_s = float(options.get("step_timeout_s", 120.0))
     readings = Readings(ReaderOptions(**options.get("readers", {})), step_timeout_s=timeout_s)
     pgvector: list[bool] = []
@@ -58,9 +61,9 @@ def page_kinds(target: Target, options: dict[str, Any]) -> list[Any]:
         write_stored(connection, ended, pgvector=pgvector[0])
 
     return [
-        ("validate", lambda context, leases: validate_page(context, leases, readings), write_read, 128, timeout_s),
-        ("parse", lambda context, leases: parse_page(context, leases, readings), write_computed, 64, timeout_s),
-        ("chunk", chunk_page, write_computed, 64, timeout_s),
-        ("embed", lambda context, leases: embed_page(context, leases, models.of), write_computed, 64, timeout_s),
-        ("store", store_page, stores, 64, timeout_s),
+        ("validate", partial(validate_page, readings=readings), write_read, 128, timeout_s),
+        ("parse", partial(parse_page, artifacts=artifacts, readings=readings), write_computed, 64, timeout_s),
+        ("chunk", partial(chunk_page, artifacts=artifacts), write_computed, 64, timeout_s),
+        ("embed", partial(embed_page, artifacts=artifacts, embedder_of=models.of), write_computed, 64, timeout_s),
+        ("store", partial(store_page, artifacts=artifacts), stores, 64, timeout_s),
     ]

@@ -13,13 +13,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from leasehold.artifacts import coding, database
-from leasehold.artifacts.database import Artifact, artifact
+from leasehold.artifacts.database import Artifact
+from leasehold.artifacts.keeping import Artifacts
 from leasehold.db.session import Connection
-from leasehold.documents.inputs import Inputs
+from leasehold.documents.inputs import InputGone, Inputs
 from leasehold.documents.readings import Readings
 from leasehold.documents.recipes import Parameters
 from leasehold.documents.rows import ItemRow, page_items
-from leasehold.documents.skips import NO_TEXT, SUPERSEDED, Unread, write_skipped
+from leasehold.documents.skips import NO_TEXT, SUPERSEDED, Unread, input_gone, write_skipped
+from leasehold.documents.waiting import waits
+from leasehold.errors import ArtifactStoreAway, ArtifactStoreFull
 from leasehold.kernel import claims
 from leasehold.steps.chunking import chunk
 from leasehold.steps.embedders import Embedder
@@ -56,21 +59,30 @@ class Computed:
     artifact: Artifact | None
 
 
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Where a page has its inputs from and puts its results."""
+
+    context: Any
+    artifacts: Artifacts
+    inputs: Inputs
+
+
 # -- the steps --------------------------------------------------------------------------------------------------------
 
 
-def parse_page(context: Any, leases: Sequence[StepLease], readings: Readings) -> Iterator[Yield]:
+def parse_page(context: Any, leases: Sequence[StepLease], artifacts: Artifacts, readings: Readings) -> Iterator[Yield]:
     of = {lease.run_id: lease for lease in leases}
 
     def compute(item: ItemRow, _: Callable[[], bytes | bytearray]) -> bytes | bytearray | Skip:
         return readings.parse(item, lambda: context.begin(of[item.run_id]))
 
-    return _recipe_page(context, leases, Work("parse", lambda item: item.recipes().parse, None, compute))
+    return _recipe_page(context, leases, artifacts, Work("parse", lambda item: item.recipes().parse, None, compute))
 
 
-def chunk_page(context: Any, leases: Sequence[StepLease]) -> Iterator[Yield]:
+def chunk_page(context: Any, leases: Sequence[StepLease], artifacts: Artifacts) -> Iterator[Yield]:
     work = Work("chunk", lambda item: item.recipes().chunk, lambda item: item.recipes().parse, _chunk)
-    return _recipe_page(context, leases, work)
+    return _recipe_page(context, leases, artifacts, work)
 
 
 def _chunk(item: ItemRow, parsed_bytes: Callable[[], bytes | bytearray]) -> bytes | Skip:
@@ -84,7 +96,10 @@ def _chunk(item: ItemRow, parsed_bytes: Callable[[], bytes | bytearray]) -> byte
 
 
 def embed_page(
-    context: Any, leases: Sequence[StepLease], embedder_of: Callable[[Parameters], Embedder]
+    context: Any,
+    leases: Sequence[StepLease],
+    artifacts: Artifacts,
+    embedder_of: Callable[[Parameters], Embedder],
 ) -> Iterator[Yield]:
     def compute(item: ItemRow, chunk_bytes: Callable[[], bytes | bytearray]) -> bytearray | Skip:
         embedder = embedder_of(item.parameters)
@@ -95,7 +110,7 @@ def embed_page(
         return vectors.content()
 
     work = Work("embed", lambda item: item.recipes().embed, lambda item: item.recipes().chunk, compute)
-    return _recipe_page(context, leases, work)
+    return _recipe_page(context, leases, artifacts, work)
 
 
 def embedded_text(one: Chunk) -> str:
@@ -106,7 +121,7 @@ def embedded_text(one: Chunk) -> str:
 # -- what surrounds them ----------------------------------------------------------------------------------------------
 
 
-def _recipe_page(context: Any, leases: Sequence[StepLease], work: Work) -> Iterator[Yield]:
+def _recipe_page(context: Any, leases: Sequence[StepLease], artifacts: Artifacts, work: Work) -> Iterator[Yield]:
     """Run one page of a step whose result is an artifact."""
     items = page_items(context.session, [lease.run_id for lease in leases])
     known = [items.get(lease.run_id) for lease in leases]
@@ -114,7 +129,8 @@ def _recipe_page(context: Any, leases: Sequence[StepLease], work: Work) -> Itera
     pairs = zip(known, leases, strict=True)
     wanted = [(work.recipe(item), lease.token) for item, lease in pairs if item is not None and item.sha256 is not None]
     claimed, existing = _claim(context, work.name, wanted)
-    inputs = Inputs(context.session, [work.input(item) for item in order] if work.input else [])
+    inputs = Inputs(context.session, artifacts, [work.input(item) for item in order] if work.input else [])
+    keep = Keep(context, artifacts, inputs)
     here: dict[bytes, Outcome] = {}
     for index, (item, lease) in enumerate(zip(known, leases, strict=True)):
         if item is None or item.sha256 is None:
@@ -129,7 +145,7 @@ def _recipe_page(context: Any, leases: Sequence[StepLease], work: Work) -> Itera
             yield index, Snooze(WAIT_S, f"another run has its {work.name}", recipe), OUTCOME_BYTES
         else:
             context.begin(lease)
-            outcome, weight = _computed(lease, item, work, recipe, inputs)
+            outcome, weight = _computed(lease, item, work, recipe, keep)
             here[recipe] = _light(outcome)
             yield index, outcome, weight
             del outcome
@@ -154,15 +170,22 @@ def _claim(context: Any, work: str, wanted: Sequence[tuple[bytes, int]]) -> tupl
     return answer
 
 
-def _computed(lease: StepLease, item: ItemRow, work: Work, recipe: bytes, inputs: Inputs) -> tuple[Outcome, int]:
+def _computed(lease: StepLease, item: ItemRow, work: Work, recipe: bytes, keep: Keep) -> tuple[Outcome, int]:
     try:
-        result = work.compute(item, lambda: inputs.take(work.input(item)) if work.input else b"")
+        keep.artifacts.check_room()  # before the work, which may cost money
+        result = work.compute(item, lambda: keep.inputs.take(work.input(item)) if work.input else b"")
+        if isinstance(result, Skip):
+            return result, OUTCOME_BYTES
+        made = keep.artifacts.make(
+            keep.context.session, recipe, work.name, result, step_id=lease.step_id, token=lease.token
+        )
     except StepError as error:
         return error, OUTCOME_BYTES
-    if isinstance(result, Skip):
-        return result, OUTCOME_BYTES
-    made = artifact(recipe, work.name, result, lease.step_id)
-    return Done(Computed(work.name, recipe, made)), len(made.content)
+    except InputGone:
+        return input_gone(item), OUTCOME_BYTES
+    except (ArtifactStoreAway, ArtifactStoreFull) as error:
+        return waits(error), OUTCOME_BYTES
+    return Done(Computed(work.name, recipe, made)), made.weight + OUTCOME_BYTES
 
 
 def _light(outcome: Outcome) -> Outcome:

@@ -18,6 +18,7 @@ from leasehold.types import Outcome, Skip, StepLease
 
 NO_TEXT = "no text found"
 CHANGED = "changed while it was read"
+INPUT_GONE = "its input is gone"
 NO_READER = "no reader for the type"
 NOT_INSTALLED = "reader not installed"
 SUPERSEDED = "superseded"
@@ -34,6 +35,11 @@ class Unread(Skip):
     item: ItemRow | None = None
     media_type: str | None = None
     settled: bool = True
+
+
+def input_gone(item: ItemRow) -> Unread:
+    """The result of the step before was removed, lost or damaged: the next look starts the item anew, and makes it."""
+    return Unread(INPUT_GONE, "it is made again", item, item.media_type, settled=False)
 
 
 def hold_items(connection: Connection, items: Sequence[ItemRow]) -> dict[int, int | None]:

@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from leasehold.artifacts import coding
+from leasehold.artifacts.keeping import Artifacts
 from leasehold.db.session import Connection, execute
 from leasehold.db.statements import load
-from leasehold.documents.inputs import Inputs
+from leasehold.documents.inputs import InputGone, Inputs
 from leasehold.documents.recipes import pipeline
 from leasehold.documents.rows import PACKAGE, ItemRow, page_items
-from leasehold.documents.skips import SUPERSEDED, by_collection, hold_items, write_skipped
+from leasehold.documents.skips import SUPERSEDED, by_collection, hold_items, input_gone, write_skipped
+from leasehold.documents.waiting import waits
+from leasehold.errors import ArtifactStoreAway
 from leasehold.stores import pg
 from leasehold.types import Done, Outcome, Skip, StepError, StepLease
 
@@ -31,7 +34,7 @@ class Ready:
     stored: pg.Stored
 
 
-def store_page(context: Any, leases: Sequence[StepLease]) -> Iterator[tuple[int, Outcome, int]]:
+def store_page(context: Any, leases: Sequence[StepLease], artifacts: Artifacts) -> Iterator[tuple[int, Outcome, int]]:
     items = page_items(context.session, [lease.run_id for lease in leases])
     with_document = {run_id: item for run_id, item in items.items() if item.sha256 is not None}
     order: list[bytes] = []
@@ -39,7 +42,7 @@ def store_page(context: Any, leases: Sequence[StepLease]) -> Iterator[tuple[int,
         if lease.run_id in with_document:
             named = with_document[lease.run_id].recipes()
             order += [named.chunk, named.embed]
-    inputs = Inputs(context.session, order)
+    inputs = Inputs(context.session, artifacts, order)
     for index, lease in enumerate(leases):
         item = with_document.get(lease.run_id)
         if item is None:
@@ -50,6 +53,10 @@ def store_page(context: Any, leases: Sequence[StepLease]) -> Iterator[tuple[int,
             stored = _stored(item, inputs)
         except StepError as error:
             yield index, error, OUTCOME_BYTES
+        except InputGone:
+            yield index, input_gone(item), OUTCOME_BYTES
+        except ArtifactStoreAway as error:
+            yield index, waits(error), OUTCOME_BYTES
         else:
             weight = sum(len(one.text) for one in stored.chunks) + len(stored.vectors)
             yield index, Done(Ready(item, stored)), weight

@@ -21,7 +21,7 @@ from leasehold.db.statements import load
 from leasehold.documents import applying
 from leasehold.documents.recipes import Parameters, pipelines
 from leasehold.documents.rows import PACKAGE
-from leasehold.documents.skips import CHANGED
+from leasehold.documents.skips import CHANGED, INPUT_GONE
 from leasehold.errors import NotFound, PageTooLarge, QueueFull
 from leasehold.kernel import groups
 from leasehold.options import SourceOptions
@@ -334,7 +334,7 @@ def seal_abandoned(session: Session, source: Source) -> list[int]:
 def worth_another_look(session: Session, source: Source) -> bool:
     """Whether a scan right now would find more to do: files that changed while they were read, that were away for a
     moment, or whose run was called off."""
-    for path, why in session.fetch(load(PACKAGE, "unsettled"), (source.source_id, [CHANGED, VANISHED])):
+    for path, why in session.fetch(load(PACKAGE, "unsettled"), (source.source_id, [CHANGED, VANISHED, INPUT_GONE])):
         if why != VANISHED or _is_there(source, path):
             return True
     return False

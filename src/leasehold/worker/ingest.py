@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from leasehold.artifacts.keeping import Artifacts
 from leasehold.db.session import Session
 from leasehold.db.statements import load
 from leasehold.db.target import Target
@@ -31,7 +32,7 @@ from leasehold.errors import LeaseholdError, MassDelete, Refused, SeatLost
 from leasehold.kernel import checks, groups
 from leasehold.kernel.holding import hold
 from leasehold.kernel.steps import step_name
-from leasehold.options import EmbedOptions, LeaseOptions, ReaderOptions, SourceOptions
+from leasehold.options import ArtifactOptions, EmbedOptions, LeaseOptions, ReaderOptions, SourceOptions
 from leasehold.sources.paths import canonical_root
 from leasehold.stores import searching
 from leasehold.worker import room
@@ -76,9 +77,20 @@ class IngestConfig:
     timeout_s: float | None = None
     step_timeout_s: float = 120.0
     memory_max_bytes: int = 0
+    artifacts: ArtifactOptions = field(default_factory=ArtifactOptions)
     allow_mass_delete: bool = False
     weight: int = 1
     priority: int = 0
+
+    @property
+    def kind_options(self) -> dict[str, Any]:
+        """For the kinds that the workers make."""
+        return {
+            "step_timeout_s": self.step_timeout_s,
+            "embed": asdict(self.embed),
+            "readers": asdict(self.readers),
+            "artifacts": asdict(self.artifacts),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +233,7 @@ class Ingest:
         roots = dict.fromkeys(canonical_root(path) for path in config.paths)  # before anything is written
         self._refused_before = sum(checks.refusals(session).values())
         self._began_at = session.fetch(load(PACKAGE, "database_now"))[0][0]
+        Artifacts(config.target, config.artifacts).settle(session)
         self._workflow = groups.register(session, "documents", workflow())
         parameters = Models(config.embed).settle(session, config.collection, config.parameters, config.given)
         collection = sync.open_collection(session, config.collection, parameters)
@@ -292,11 +305,7 @@ class Ingest:
             KeeperConfig(
                 target=config.target,
                 kinds=FACTORY,
-                kind_options={
-                    "step_timeout_s": config.step_timeout_s,
-                    "embed": asdict(config.embed),
-                    "readers": asdict(config.readers),
-                },
+                kind_options=config.kind_options,
                 memory_max_bytes=config.memory_max_bytes,
                 processes=config.processes,
                 consumers={"*": per_process},

@@ -1,1 +1,2 @@
-select recipe, content, size from leasehold.artifact where recipe = any (%b::bytea[])
+select recipe, kind, content, size, step_id, encoding, stored, checksum, store_id, key
+  from leasehold.artifact where recipe = any (%b::bytea[])

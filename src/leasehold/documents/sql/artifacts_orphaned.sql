@@ -1,5 +1,5 @@
 -- Results that no document of any collection is made of, by kind: number, bytes as stored.
-select a.kind, count(*), coalesce(sum(length(a.content)), 0)::bigint
+select a.kind, count(*), coalesce(sum(coalesce(a.stored, length(a.content))), 0)::bigint
   from leasehold.artifact a
  where a.created_at < leasehold.now() - make_interval(secs => %s)
    and not exists (select from kept k where k.recipe = a.recipe)

@@ -1,1 +1,2 @@
-select a.kind, count(*), coalesce(sum(length(a.content)), 0)::bigint from leasehold.artifact a group by a.kind order by a.kind
+select a.kind, count(*), coalesce(sum(coalesce(a.stored, length(a.content))), 0)::bigint
+  from leasehold.artifact a group by a.kind order by a.kind
