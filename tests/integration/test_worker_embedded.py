@@ -103,13 +103,14 @@ def test_a_claim_that_was_never_answered_is_asked_again_under_its_number(databas
 
     async def story():
         worker = Worker(config(database, witness.kind))
-        plan = FaultPlan().at("drop_replies", n=1)
+        plan = FaultPlan().at("drop_answers", of="leasehold.claim_with_items(")  # sent alone: it has committed
         for _ in range(6):
             plan.at("drop", of="leasehold.claim_with_items(", n=2)
         await worker.start()
         calm_down(worker, 0.05)
         with plan.installed():
             await eventually_async(lambda: worker.counts.ended == 40)
+        assert plan.happened == {"drop_answers": 1, "drop": 6}
         await worker.stop(5)
         return worker
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leasehold.db.target import Target
 from leasehold.kernel.ends import DELAY_MAX_S, DETAIL_MAX, end_of
 from leasehold.kernel.holders import Kept
 from leasehold.kernel.steps import Lease
@@ -19,6 +20,7 @@ from leasehold.worker.board import BETWEEN, WHOLE_PAGE, Board, slots_for
 from leasehold.worker.children import Child
 from leasehold.worker.claiming import HINT_AGE_S, RESCAN_EVERY_S, Place
 from leasehold.worker.held import Ledger
+from leasehold.worker.keeper import STOPPED_S, Keeper, KeeperConfig
 from leasehold.worker.kinds import Kind
 from leasehold.worker.pools import Pools
 from leasehold.worker.threads import Threads
@@ -189,6 +191,25 @@ def test_a_page_between_its_steps_is_ended_without_blaming_one(child):
     child.board.begin(0, 7, BETWEEN, -5.0)
     child.hung()
     assert child.hung() == (True, None)
+
+
+def test_a_keeper_that_was_itself_stopped_asks_before_it_stops_its_children(child, monkeypatch):
+    """Nobody may have reaped them: a late heartbeat still keeps. It asks at once, and judges a moment later."""
+    keeper = Keeper(KeeperConfig(target=Target(url="postgresql:///nowhere"), kinds="nothing:at_all", processes=1))
+    stood_down = []
+    monkeypatch.setattr(keeper, "_look_after", lambda child, now: None)
+    monkeypatch.setattr(keeper, "_stand_down", stood_down.append)
+    slept_s = keeper.config.lease.ttl_s * 2
+    child.holder_id, child.kept_s = 7, time.monotonic() - slept_s
+    keeper._children[0] = child
+    keeper._ticked_s = time.monotonic() - slept_s
+    keeper._tick()
+    assert keeper._beats._hurry.is_set()
+    assert stood_down == []
+    assert time.monotonic() < keeper._judge_from_s <= time.monotonic() + STOPPED_S
+    keeper._judge_from_s = time.monotonic()  # that moment later, and no heartbeat was confirmed
+    keeper._tick()
+    assert len(stood_down) == 1
 
 
 def test_suspects_are_the_steps_a_dead_child_was_working_on_or_nobody_knows(child):

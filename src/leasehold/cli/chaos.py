@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from dataclasses import asdict
 from typing import Any
@@ -103,10 +104,13 @@ def again(options: Any) -> str:
     """The command that draws the same work and the same attacks."""
     flags = [f"--{name.removesuffix('_s').replace('_', '-')} {value:g}" for name, value in options.attacks().items()]
     flags = ["--drop-notifies" if flag.startswith("--drop-notifies") else flag for flag in flags]
-    flags = [*flags, *(f"--fault '{fault}'" for fault in options.extra_faults)] or ["--kill-every 0"]
-    work = f"--corpus {options.corpus}" if options.corpus else f"--runs {options.runs}" if options.runs else ""
-    parts = ["leasehold chaos", work, f"--for {options.for_s:g}s --workers {options.workers} --seed {options.seed}"]
-    return " ".join([*filter(None, parts), *flags])
+    flags = [*flags, *(f"--fault {shlex.quote(fault)}" for fault in options.extra_faults)] or ["--kill-every 0"]
+    work = f"--corpus {shlex.quote(str(options.corpus))}" if options.corpus else ""
+    work = f"--runs {options.runs}" if options.runs else work
+    shape = f"--for {options.for_s:g}s --workers {options.workers} --group {options.group_runs} --ttl {options.ttl_s:g}"
+    where = "--attack-given-server --database URL" if options.database else ""
+    parts = ["leasehold chaos", work, shape, f"--seed {options.seed}", *flags, where]
+    return " ".join(filter(None, parts))
 
 
 def lines(report: Any) -> list[str]:

@@ -31,7 +31,7 @@ select 'at most one succeeded outcome per step and round', format('step %s has %
 having count(*) > 1 + (select count(*) from leasehold.outcome r
                         where r.step_id = o.step_id and r.ended = 'reopened')
 union all
-select 'a group is complete iff it is sealed and all its runs have ended',
+select 'a group is complete only if it is sealed and all its runs have ended',
        format('group %s: added %s, ended %s, sealed %s, completed %s', g.group_id, g.added, e.ended,
               g.sealed_at is not null, g.completed_at is not null)
   from leasehold.run_group g
@@ -40,6 +40,12 @@ select 'a group is complete iff it is sealed and all its runs have ended',
                        join leasehold.run_outcome o on o.run_id between s.first_run and s.last_run
                       where s.group_id = g.group_id and not o.reopened) e
  where g.completed_at is not null and (g.sealed_at is null or e.ended <> g.added)
+union all
+select 'a group that is sealed and of which every end is counted is complete', format('group %s has %s runs', g.group_id, g.added)
+  from leasehold.run_group g
+ where g.completed_at is null and g.sealed_at is not null and g.cancelled_at is null
+   and g.succeeded + g.failed + g.cancelled = g.added
+   and not exists (select from leasehold.group_delta d where d.group_id = g.group_id)
 union all
 select 'a completed group has its completion row', format('group %s round %s', g.group_id, g.round)
   from leasehold.run_group g
