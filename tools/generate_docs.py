@@ -89,7 +89,7 @@ def walk() -> Iterator[tuple[str, click.Command]]:
             yield name, command
 
 
-SHARED = ("database", "direct", "home", "as_json", "debug")
+SHARED = ("database", "direct", "home", "as_json", "debug", "log_format")
 
 
 def shared_options() -> list[str]:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from leasehold import Kind
 from leasehold.db.target import Target
 from leasehold.types import Done, ErrorClass, Outcome, Skip, Snooze, StepError, StepLease
+from leasehold.worker.kinds import PageContext
+
+log = logging.getLogger("counted_work")
 
 TIMEOUT_S = 2.0
 
@@ -35,6 +40,24 @@ async def counted(step: StepLease) -> Outcome:
     return ends[how]
 
 
+def plain(step: StepLease) -> Done:
+    log.warning("at work in a thread")
+    return Done()
+
+
+def paged(page: PageContext, steps: Sequence[StepLease]) -> Iterator[tuple[int, Outcome, int]]:
+    log.warning("before any step")
+    for index, step in enumerate(steps):
+        page.begin(step)
+        log.warning("at work on a page")
+        yield index, Done(), 0
+
+
+async def speaking(step: StepLease) -> None:
+    log.warning("at work in a task")
+    await asyncio.to_thread(log.warning, "at work beside it")
+
+
 def _been(step: StepLease) -> bool:
     """Whether this step was here before without an attempt being counted."""
     if "mark" not in step.item:
@@ -46,4 +69,9 @@ def _been(step: StepLease) -> bool:
 
 
 def kinds(target: Target, options: dict[str, Any]) -> list[Kind]:
-    return [Kind(name="counted", timeout_s=TIMEOUT_S, run=counted, page_max=5)]
+    return [
+        Kind(name="counted", timeout_s=TIMEOUT_S, run=counted, page_max=5),
+        Kind(name="plain", timeout_s=30, run=plain),
+        Kind(name="paged", timeout_s=30, run_page=paged),
+        Kind(name="speaking", timeout_s=30, run=speaking),
+    ]

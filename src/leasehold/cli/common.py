@@ -17,11 +17,12 @@ import click
 from leasehold.cli import config
 from leasehold.cli.config import Settings
 from leasehold.errors import SchemaBehind, UsageError
-from leasehold.logs import set_up
+from leasehold.logs import FORMS, TEXT, set_up
 
 F = TypeVar("F", bound=Callable[..., Any])
 SCHEMA_VERSION = 1
 DIRECT = "database.direct_url"
+LOGGING = "logging"
 __all__ = [
     "UsageError",
     "by_reason",
@@ -38,26 +39,37 @@ __all__ = [
 
 
 def common(function: F) -> F:
-    """The options of every command: --database, --direct, --home, --json, --debug."""
+    """The options of every command: --database, --direct, --home, --json, --debug, --log-format."""
     options = (
         click.option("--database", metavar="URL", help="PostgreSQL 15 to 18 to use instead of our own server."),
         click.option("--direct", metavar="URL", help="The same database past its pooler [database.direct_url]."),
         click.option("--home", metavar="DIR", help="Where our own server keeps its data [LEASEHOLD_HOME]."),
         click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output."),
         click.option("--debug", is_flag=True, help="Log details, and show traces of unexpected errors."),
+        click.option(
+            "--log-format", type=click.Choice(FORMS), default=TEXT, help="Log lines on standard error [text]."
+        ),
     )
 
     @functools.wraps(function)
     def with_logging(*args: Any, **kwargs: Any) -> Any:
         level = logging.DEBUG if kwargs.pop("debug") else logging.WARNING
-        click.get_current_context().meta[DIRECT] = kwargs.pop("direct")
-        set_up(level)
+        meta, form = click.get_current_context().meta, kwargs.pop("log_format")
+        meta[DIRECT] = kwargs.pop("direct")
+        meta[LOGGING] = {"log_level": logging.getLevelName(level), "log_format": form}
+        set_up(level, form)
         return function(*args, **kwargs)
 
     decorated: Any = with_logging
     for option in reversed(options):
         decorated = option(decorated)
     return decorated  # type: ignore[no-any-return]
+
+
+def logging_of_children() -> dict[str, Any]:
+    """How worker processes that this command starts are to log: as it does itself."""
+    context = click.get_current_context(silent=True)
+    return dict(context.meta.get(LOGGING, {})) if context is not None else {}
 
 
 def places(function: F) -> F:

@@ -127,7 +127,7 @@ def config_of(
     from leasehold.worker.ingest import IngestConfig
 
     processes, workers = hands(chosen)
-    extra = {"allow_mass_delete": True} if allow_mass_delete else {}
+    extra: dict[str, Any] = {"allow_mass_delete": True} if allow_mass_delete else {}
     return IngestConfig(
         target=chosen.target,
         paths=paths,
@@ -146,6 +146,7 @@ def config_of(
         memory_max_bytes=chosen.ingest.memory_mb * 1_000_000,
         weight=chosen.ingest.weight,
         priority=chosen.ingest.priority,
+        **common.logging_of_children(),
         **extra,
     )
 

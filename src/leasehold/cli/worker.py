@@ -34,9 +34,13 @@ def worker(
     if context.invoked_subcommand is None:
         chosen = common.settings(database, home, **{"ingest.processes": processes}, **common.placed(workflows, modules))
         return work(chosen, processes, consumers, metrics, until_idle, stop_within, as_json=as_json)
-    given = [one for one in context.params if context.get_parameter_source(one) is ParameterSource.COMMANDLINE]
+    given = [
+        one
+        for one in context.command.params
+        if one.name and context.get_parameter_source(one.name) is ParameterSource.COMMANDLINE
+    ]
     if given:
-        flag = f"--{given[0].replace('_', '-')}"
+        flag = given[0].opts[0]
         raise UsageError(f"{flag} stands before '{context.invoked_subcommand}'.",
                          remedy=f"Write it behind: leasehold worker {context.invoked_subcommand} …")  # fmt: skip
     return 0
@@ -82,6 +86,7 @@ def work(
             lease=chosen.lease,
             metrics=metrics is not None,
             folders=common.folders_of(where),
+            **common.logging_of_children(),
         ),
         lambda happening: note(f"worker {happening.pid} {happening.what}: {happening.detail}"),
     )

@@ -48,7 +48,7 @@ def main() -> None:
     if not line:
         os._exit(EXIT_HOLDER_GONE)
     settings = json.loads(line)
-    set_up(settings["log_level"])
+    set_up(settings["log_level"], settings["log_format"])
     limit_memory(settings["memory_max_bytes"])
     if os.environ.get("LEASEHOLD_FAULTS"):
         from leasehold.testing import faults

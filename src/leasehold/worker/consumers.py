@@ -12,6 +12,7 @@ its slot stays taken until it returns, and what it returns is dropped; under a k
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import time
 from collections import defaultdict, deque
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from leasehold.kernel.ends import OUTCOMES, failure
+from leasehold.logs import ABOUT, about
 from leasehold.types import Done, ErrorClass, Outcome, StepError, StepLease
 from leasehold.worker.board import Board
 from leasehold.worker.kinds import Kind
@@ -128,7 +130,8 @@ class Consumers:
                 if running.kind.is_async or self._board is None:
                     self._interrupt(slot, running, "timeout")
             elif running.why and running.kind.is_async and now - running.told_s > AGAIN_S:
-                log.warning("a '%s' step ignores that it was interrupted (%s)", running.kind.name, running.why)
+                log.warning("a '%s' step ignores that it was interrupted (%s)", running.kind.name, running.why,
+                            extra=about(running.lease))  # fmt: skip
                 self._interrupt(slot, running, running.why)
 
     def _interrupt(self, slot: int, running: Running, why: str) -> None:
@@ -162,11 +165,13 @@ class Consumers:
                 continue
             kind, lease = self.waiting.popleft()
             running = self._running[slot] = Running(kind, lease, time.monotonic())
+            ABOUT.set(lease)
             if board is not None:
                 board.begin(board_slot, lease.token, lease.step_id, kind.timeout_s)
             thread = None if kind.is_async else self._in_thread(running)
             outcome = await self._outcome(running, task, thread)
             self._running[slot] = None
+            ABOUT.set(None)
             if board is not None:
                 board.end(board_slot)
             if ran_s is not None:
@@ -181,7 +186,8 @@ class Consumers:
 
     def _in_thread(self, running: Running) -> asyncio.Future[Any]:
         assert running.kind.run is not None
-        return asyncio.wrap_future(self._threads.submit(running.kind.run, *_arguments(running)))
+        within = contextvars.copy_context()  # what its thread logs is about this step, too
+        return asyncio.wrap_future(self._threads.submit(within.run, running.kind.run, *_arguments(running)))
 
     async def _outcome(
         self, running: Running, task: asyncio.Task[None], thread: asyncio.Future[Any] | None

@@ -32,6 +32,7 @@ from leasehold.errors import LeaseholdError, MassDelete, Refused, SeatLost
 from leasehold.kernel import checks, groups
 from leasehold.kernel.holding import hold
 from leasehold.kernel.steps import step_name
+from leasehold.logs import TEXT
 from leasehold.options import ArtifactOptions, EmbedOptions, LeaseOptions, ReaderOptions, SourceOptions
 from leasehold.sources.paths import canonical_root
 from leasehold.stores import searching
@@ -61,6 +62,7 @@ class IngestConfig:
         timeout_s: time box for all of it; None: until done.
         allow_mass_delete: also apply a scan that would delete most of its source.
         weight, priority: its turns among other groups that wait for workers.
+        log_level, log_format: of its worker processes.
     """
 
     target: Target
@@ -81,6 +83,8 @@ class IngestConfig:
     allow_mass_delete: bool = False
     weight: int = 1
     priority: int = 0
+    log_level: str = "WARNING"
+    log_format: str = TEXT
 
     @property
     def kind_options(self) -> dict[str, Any]:
@@ -311,6 +315,8 @@ class Ingest:
                 consumers={"*": per_process},
                 lease=config.lease,
                 poll_max_s=0.5,
+                log_level=config.log_level,
+                log_format=config.log_format,
             ),
             self._happened,
         )

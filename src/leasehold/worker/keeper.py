@@ -34,6 +34,7 @@ from leasehold.db.line import AWAY, Line
 from leasehold.db.target import Target
 from leasehold.kernel import groups, holders, hooks
 from leasehold.kernel.holders import Kept
+from leasehold.logs import TEXT
 from leasehold.options import LeaseOptions
 from leasehold.worker.beats import Beats
 from leasehold.worker.board import slots_for
@@ -83,6 +84,7 @@ class KeeperConfig:
     name: str = ""
     poll_max_s: float = 2.0
     log_level: str = "WARNING"
+    log_format: str = TEXT
     memory_max_bytes: int = 0
     hooks: int = HOOK_CONSUMERS
     folders: Sequence[str] = ()
@@ -307,6 +309,7 @@ class Keeper:
             board_fd=child.board.fd,
             poll_max_s=config.poll_max_s,
             log_level=config.log_level,
+            log_format=config.log_format,
             metrics=config.metrics,
         )
         self._tell(Happening("started", child.pid, f"worker {child.number + 1}"))

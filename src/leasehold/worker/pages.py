@@ -21,6 +21,7 @@ from leasehold.db.session import Session
 from leasehold.errors import HolderGone
 from leasehold.kernel.ends import OUTCOMES, failure
 from leasehold.kernel.steps import Verdict
+from leasehold.logs import ABOUT, about
 from leasehold.types import Done, ErrorClass, Outcome, StepError, StepLease
 from leasehold.worker.board import BETWEEN, WHOLE_PAGE, Board
 from leasehold.worker.kinds import Kind
@@ -82,6 +83,7 @@ class Page:
 
     def begin(self, lease: StepLease) -> None:
         self._current = lease
+        ABOUT.set(lease)
         self._begins = True
         self._began_s = time.monotonic()
         self._show(BETWEEN if self._kind.apart else lease.step_id, self._kind.timeout_s)
@@ -99,6 +101,7 @@ class Page:
         Returns:
             What is still to be recorded, or (without an outcome) to be given back.
         """
+        ABOUT.set(StepLease(0, self._token, 0))
         try:
             self._narrow(list(self._left.values()))
             self._flush()
@@ -107,6 +110,7 @@ class Page:
         except Exception:
             log.exception("a page of '%s' broke", self._kind.name)
         finally:
+            ABOUT.set(None)
             if self._board is not None:
                 self._board.end(self._slot)
         return [*self._pending, *((lease, None) for lease in self._left.values())]
@@ -160,7 +164,8 @@ class Page:
                 if not 0 <= index < len(leases):
                     raise RuntimeError(f"the page function of '{name}' gave step {index} of {len(leases)}")
                 if leases[index].step_id not in self._left:
-                    log.error("the page function of '%s' gave a second outcome for a step; the first one counts", name)
+                    log.error("the page function of '%s' gave a second outcome for a step; the first one counts", name,
+                              extra=about(leases[index]))  # fmt: skip
                     continue
                 self._add(leases[index], outcome if isinstance(outcome, OUTCOMES) else Done(outcome), weight)
                 if self._over():
@@ -175,6 +180,7 @@ class Page:
     def _add(self, lease: StepLease, outcome: Outcome, weight: int) -> None:
         del self._left[lease.step_id]
         self._current = None
+        ABOUT.set(StepLease(0, self._token, 0))
         self._pending.append((lease, outcome))
         self._weight += weight
         now = time.monotonic()

@@ -20,6 +20,7 @@ from leasehold.errors import LeaseholdError
 from leasehold.kernel import steps
 from leasehold.kernel.ends import AGAIN, end_of
 from leasehold.kernel.steps import End, Finished, Room, Verdict
+from leasehold.logs import about
 from leasehold.types import Done, ErrorClass, Outcome, Skip, Snooze, StepError, StepLease
 from leasehold.worker import tallies
 from leasehold.worker.kinds import Effects
@@ -114,7 +115,7 @@ def _bisect(session: Session, ended: Sequence[Ended], effects: Effects | None, e
     lease, outcome = ended[0]
     if isinstance(outcome, StepError) and outcome.reason == REFUSED:
         raise error  # not even that: it is not the step's fault
-    log.warning("how step %s ended was refused: %s", lease.step_id, error)
+    log.warning("how a step ended was refused: %s", error, extra=about(lease))
     return record(session, [(lease, StepError(REFUSED, str(error), remedy="Report this item; it is a defect."))], None)
 
 

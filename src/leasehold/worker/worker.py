@@ -36,6 +36,7 @@ from leasehold.errors import HolderGone, LeaseholdError, UsageError
 from leasehold.kernel import holders
 from leasehold.kernel.holders import Kept
 from leasehold.kernel.steps import Successor, Verdict
+from leasehold.logs import about
 from leasehold.options import LeaseOptions
 from leasehold.types import Done, Outcome, StepError, StepLease
 from leasehold.worker import room
@@ -431,7 +432,8 @@ class Worker:
         if done.cancelled():
             rest = [(lease, None) for lease in leased]
         elif (error := done.exception()) is not None:
-            log.error("a page of '%s' broke: %s", held.kind.name, error, exc_info=error)
+            log.error("a page of '%s' broke: %s", held.kind.name, error, exc_info=error,
+                      extra=about(StepLease(0, held.token, 0)))  # fmt: skip
             rest = [(lease, None) for lease in leased[len(leased) - held.left :]]
         else:
             rest = done.result()
@@ -452,6 +454,16 @@ class Worker:
             self._board.count(ended, failed)
         if not self._untold:
             self._tell(recorded, released, over)
+        if (failed or lost) and log.isEnabledFor(logging.INFO):
+            self._say_ends(recorded)
+
+    def _say_ends(self, recorded: Sequence[Recorded]) -> None:
+        for lease, outcome, verdict in recorded:
+            kind, times = self._ledger.kind_of(lease.token), f"attempt {lease.attempt}"
+            if verdict is Verdict.LOST:
+                log.info("a '%s' step came too late, %s: it is somebody else's", kind, times, extra=about(lease))
+            elif isinstance(outcome, StepError):
+                log.info("a '%s' step erred, %s: %s", kind, times, outcome, extra=about(lease))
 
     def _tell_times(self, pool: Consumers) -> None:
         for kind, seconds in pool.take_times().items():
