@@ -3,9 +3,11 @@
 Everything happens in one thread in the order that the seed draws, so a seed replays. Workers stall, die, outlive their
 leases and say so late, send things again, and take their finishes' successors; programs take seats beside them, wait in
 line, and forget to give back; keepers reap, promote, expire, sweep and fold; an operator adds, cancels, retries,
-pauses, puts off, resizes limits and breaks locks; breakers open and are probed; statements lose their connection, their
+pauses, puts off, resizes limits, bounds queues and breaks locks; submissions come again under their key; breakers open
+and are probed; statements lose their connection, their
 transaction or only their reply. Then the noise stops, the rest is worked off, and the books must balance: every run
-ended once, one effect for each accepted success, every group complete, every seat given back, every late word counted.
+ended once, one effect for each accepted success, every group complete, one group for each key, every seat given back,
+every late word counted. No add that is let in passes a bound.
 
 `make test` plays as many seeds as fit its budget, `make soak` thousands (LEASEHOLD_SIMULATION_S says how long, and
 LEASEHOLD_SIMULATION_FROM which seed is the first). One seed again:
@@ -27,8 +29,8 @@ from leasehold.db import session as sessions
 from leasehold.db.session import Session, execute
 from leasehold.db.statements import load
 from leasehold.db.target import Target
-from leasehold.errors import HolderGone, NotFound, Refused, UsageError
-from leasehold.kernel import checks, claims, groups, pauses, runs, seats, steps
+from leasehold.errors import GroupEnded, HolderGone, NotFound, QueueFull, Refused, UsageError
+from leasehold.kernel import bounds, checks, claims, groups, pauses, runs, seats, steps
 from leasehold.kernel.groups import WorkflowStep
 from leasehold.kernel.steps import End, Finished, Room, Terms
 from leasehold.testing.clock import Clock
@@ -53,6 +55,7 @@ WORKFLOWS = {
     "wide": [step("a", 1, 2, 3), step("b", 4), step("c", 4), step("d", 5), step("e", 5), step("f")],
 }
 KINDS = "abcdef"
+KEYS = ("monday", "tuesday")
 LOCKS = ("rag:/one", "work:two")
 SHARES = ("kind:b", "kind:c")
 
@@ -202,6 +205,13 @@ class Program:
         self.join()
 
 
+class Made:
+    """How a group was made, and the names of the pages that it has."""
+
+    def __init__(self, workflow, source):
+        self.workflow, self.source, self.pages = workflow, source, set()
+
+
 class Play:
     """One schedule. An effect stands for what a step writes, in the transaction of its finish."""
 
@@ -209,6 +219,7 @@ class Play:
         self.kernel, self.session, self.clock = kernel, kernel.session, clock
         self.draw = random.Random(seed)
         self.refused = self.finishes = 0
+        self.made, self.keys = {}, {}  # of each group how it was made; of each key its group
         self.log = []
         self.seen = Counter()
 
@@ -250,23 +261,70 @@ class Play:
         return verdicts, [(lease.token, step_id) for lease in leases for step_id, _ in lease.steps]
 
     def submit(self):
-        name = self.draw.choice(sorted(WORKFLOWS))
+        """A group and its first page; sometimes under a key that was used before, as when a caller starts again."""
+        name, source = self.draw.choice(sorted(WORKFLOWS)), self.draw.choice(["", "x", "y"])
         kinds = [step.kind for step in WORKFLOWS[name]]
-        group, _ = groups.open_group(
-            self.session,
-            groups.register(self.session, "test", WORKFLOWS[name]),
-            priority=self.draw.choice([0, 0, 1]),
-            source=self.draw.choice(["", "x", "y"]),
-            seats={self.draw.choice(kinds): self.draw.choice(LOCKS)} if self.draw.random() < 0.4 else None,
-        )
-        self.kernel.add(group, self.draw.randint(0, 4))
-        self.groups.append(group)
+        key = self.draw.choice(KEYS) if self.draw.random() < 0.5 else None
+        known, options = self.keys.get(key), {
+            "priority": self.draw.choice([0, 0, 1]),
+            "seats": {self.draw.choice(kinds): self.draw.choice(LOCKS)} if self.draw.random() < 0.4 else None,
+        }  # fmt: skip
+        workflow = groups.register(self.session, "test", WORKFLOWS[name])
+        standing = self.kernel.group_state(known) if known else None
+        ended = standing is not None and (standing.completed or standing.cancelling)
+        try:
+            group, _ = groups.open_group(self.session, workflow, source=source, idempotency_key=key, **options)
+        except GroupEnded:
+            assert ended, standing
+            self.seen["keys ended"] += 1
+            return
+        except Refused:
+            assert self.made[known].workflow != name
+            return
+        assert not ended, f"{standing} swallowed a new request"
+        if known is None:
+            self.groups.append(group)
+            self.made[group] = Made(name, source)
+            self.keys |= {key: group} if key else {}
+        else:
+            assert group == known
+            self.seen["keys known"] += 1
+        self.add(group, self.draw.randint(0, 4), page="first")
         if self.draw.random() < 0.6:
             self.kernel.seal(group)
 
+    def add(self, group, n, page=None):
+        """A page of runs. What is let in fits into every bound; what is refused adds nothing, nor does a known page."""
+        made, before = self.made[group], self.kernel.group_state(group).added
+        items = [{"n": number} for number in range(n)]
+        try:
+            if page is None:
+                self.kernel.add(group, n)
+            else:
+                self.session.run(lambda connection: groups.add(connection, group, items, page=page))
+        except (QueueFull, UsageError):
+            self.seen["full"] += 1
+            assert self.kernel.group_state(group).added == before
+            return
+        known = page is not None and page in made.pages
+        assert self.kernel.group_state(group).added == before + (0 if known else n)
+        if not n or known:
+            return
+        made.pages.add(page)
+        kinds = {step.kind for step in WORKFLOWS[made.workflow]}
+        for bound in bounds.current(self.session):
+            if bound.name in {"kind": kinds, "source": {made.source}, "group": {str(group)}}[bound.what]:
+                assert bound.runs_open <= bound.runs_max, bound
+                self.seen["let in"] += 1
+
+    def bound(self, group):
+        what, name = self.draw.choice([("kind", "a"), ("kind", "a"), ("source", "x"), ("group", str(group))])
+        if what != "group" or group:
+            bounds.bound(self.session, what, name, self.draw.choice([None, 1, 3, 5, 10]), by="operator")
+
     def operate(self):
         group = self.draw.choice(self.groups)
-        match self.draw.randrange(13):
+        match self.draw.randrange(15):
             case 0:
                 self.kernel.cancel(group)
             case 1:
@@ -275,8 +333,8 @@ class Play:
                 with suppress(Refused):
                     self.kernel.retry(group)
             case 4:
-                with suppress(Refused):
-                    self.kernel.add(group, self.draw.randint(1, 2))
+                with suppress(Refused):  # it was cancelled
+                    self.add(group, self.draw.randint(1, 3))
             case 5:
                 self.kernel.seal(group)
             case 6:
@@ -298,6 +356,8 @@ class Play:
 
             case 10 | 11 | 12:
                 self.operate_runs()
+            case 13 | 14:
+                self.bound(group)
 
     def operate_runs(self):
         known = sorted({step_id >> 10 for step_id in self.kernel.all_states()})
@@ -340,6 +400,8 @@ class Play:
         self.groups = []
         workers = [Worker(self, f"worker {i}") for i in range(3)]
         self.programs = [Program(self, f"program {i}") for i in range(2)]
+        if self.draw.random() < 0.7:
+            self.bound(0)  # before there is a group
         self.submit()
         for turn in range(TURNS):
             worker, program = self.draw.choice(workers), self.draw.choice(self.programs)
@@ -349,7 +411,7 @@ class Play:
                  worker.speak_late, lambda worker=worker: self.take_items(worker), self.keep, self.operate, self.submit,
                  lambda: self.clock.advance(self.draw.choice([0.5, 3, 12, 31])), program.take, program.work,
                  program.give_back, program.beat, program.vanish],
-                [20, 20, 10, 2, 1, 2, 4, 3, 14, 5, 2, 10, 4, 2, 3, 3, 1],
+                [20, 20, 10, 2, 1, 2, 4, 3, 14, 6, 4, 10, 4, 2, 3, 3, 1],
             )[0]  # fmt: skip
             whose = getattr(getattr(act, "__self__", None), "called", "")
             self.log.append(f"{turn:3} {whose:12} {act.__qualname__}")
@@ -402,6 +464,9 @@ class Play:
         self.seen["late words"] += sum(checks.refusals(self.session).values())
         standing = {state for state, _ in self.kernel.all_states().values()}
         assert standing <= {"succeeded", "failed", "cancelled"}, standing
+        named = self.session.fetch("select idempotency_key, group_id from leasehold.run_group")
+        assert {key: group for key, group in named if key in KEYS} == self.keys
+        assert sorted(group for _, group in named) == sorted(self.groups)
         for group in self.groups:
             state = self.kernel.group_state(group)
             assert state.completed, state
@@ -455,7 +520,10 @@ def test_whatever_happens_in_whatever_order_nothing_is_lost_and_nothing_is_done_
     print(f"{played} schedules: {dict(happened)}")
     assert only or played >= 3
     often = {"successors", "seats", "late words"}
-    rarely = {"seats refused", "seats broken", "pauses", "probes", "runs cancelled", "runs put off"}
+    rarely = {
+        "seats refused", "seats broken", "pauses", "probes", "runs cancelled", "runs put off", "full", "let in",
+        "keys known", "keys ended",
+    }  # fmt: skip
     for names, from_schedules in ((often, 10), (rarely, 100)):  # what never happens is not tested
         assert played < from_schedules or names <= set(+happened), happened
 
