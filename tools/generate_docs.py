@@ -164,6 +164,7 @@ OWN_VARIABLES = {
     "LEASEHOLD_DEBUG": "Any value: show the trace of an unexpected error, as `--debug` does.",
     "LEASEHOLD_PG_BIN": "A folder with `initdb` and `postgres` for our own server. Without it: those of the `embedded` "
     "extra, else those on PATH, else the newest under `/usr/lib/postgresql`.",
+    "LEASEHOLD_HOOK_SECRET": "Of a worker: what it signs the events with that hooks post to an address.",
     "LEASEHOLD_FAULTS": "For tests only: makes connections fail on purpose.",
 }
 
@@ -190,6 +191,10 @@ def settings() -> str:
 
             [source]
             exclude = ["drafts/", "*.log"]
+
+            [hooks.notify]                      # what is called when documents are brought in: the how-to on hooks
+            on = ["group_end"]
+            call = "https://example.org/told"
             ```
             """
         ),

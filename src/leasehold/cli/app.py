@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "step": ("leasehold.cli.step:step", "Single steps, and those that failed: show, requeue."),
     "workflow": ("leasehold.cli.workflow:workflow", "Workflows of your own: list, show, validate, run."),
     "params": ("leasehold.cli.params:params", "Parameter sets of workflows: list, show, diff, delete."),
+    "hook": ("leasehold.cli.hook:hook", "Calls of hooks, and what came of them: list, retry."),
     "kind": ("leasehold.cli.kind:kind", "Kinds of step: list, pause, resume, bound."),
     "lock": ("leasehold.cli.lock:lock", "Locks and who has them: list, why, run, break."),
     "limit": ("leasehold.cli.limit:limit", "How much runs at once, everywhere: list, set, pause, resume, remove."),

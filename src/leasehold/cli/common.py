@@ -100,8 +100,8 @@ def places_of(chosen: Settings) -> Any:
 
 
 def folders_of(places: Any) -> list[str]:
-    """Where the functions of hooks are looked for, besides what is installed."""
-    return [*([places.folder] if places.folder else ()), *([os.getcwd()] if places.modules else ())]
+    """Where the functions of hooks are looked for, besides what is installed: the workflows' folder, and this one."""
+    return [*([places.folder] if places.folder else ()), os.getcwd()]
 
 
 class PathThere(click.Path):

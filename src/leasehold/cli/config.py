@@ -38,9 +38,10 @@ SECTIONS: dict[str, type] = {
     "workflows": WorkflowOptions,
     "artifacts": ArtifactOptions,
 }
+HOOK_KEYS = ("on", "call", "attempts_max", "backoff_s", "backoff_max_s", "timeout_s")
 DATABASE_KEYS = ("database.url", "database.direct_url", "database.disable_direct")
 PLAIN = {"LEASEHOLD_HOME", "LEASEHOLD_CONFIG", "LEASEHOLD_DATABASE_URL", "LEASEHOLD_DEBUG", "LEASEHOLD_FAULTS",
-         "LEASEHOLD_PG_BIN"}  # fmt: skip
+         "LEASEHOLD_PG_BIN", "LEASEHOLD_HOOK_SECRET"}  # fmt: skip
 """Variables that stand for themselves; those of tests begin with LEASEHOLD_TEST_ and are not looked at."""
 
 
@@ -58,6 +59,8 @@ class Settings:
     ingest: IngestOptions
     workflows: WorkflowOptions
     artifacts: ArtifactOptions
+    hooks: tuple[Mapping[str, Any], ...] = ()
+    """What is called when documents are brought in: the tables [hooks.NAME] of the file."""
     origins: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -79,6 +82,7 @@ def load(flags: Mapping[str, Any] | None = None) -> Settings:
         UsageError: an unknown key or variable, a value of the wrong type, or values that contradict each other.
     """
     file, body = _read_file()
+    hooks = _take_hooks(body.pop("hooks", {}), file)
     given: dict[str, tuple[Any, str]] = {}
     _take_file(body, file, given)
     _take_environment(given)
@@ -99,6 +103,7 @@ def load(flags: Mapping[str, Any] | None = None) -> Settings:
         disable_direct="database.disable_direct" in given
         and bool(_convert("database.disable_direct", given["database.disable_direct"], bool)),
         home=Path(home[0]).expanduser().absolute() if home[0] else _default_home(),
+        hooks=hooks,
         origins=origins,
         **built,
     )
@@ -142,6 +147,19 @@ def _take_file(body: Mapping[str, Any], file: str, given: dict[str, tuple[Any, s
             raise UsageError(f"{file} has the unknown key '{name}'.{_near(name, known_keys())}",
                              remedy="Run `leasehold config show` for all keys.")  # fmt: skip
         given[name] = (value, file)
+
+
+def _take_hooks(tables: Any, file: str) -> tuple[Mapping[str, Any], ...]:
+    """The tables [hooks.NAME], each with its name; what stands in them is checked where they become hooks."""
+    if not isinstance(tables, dict) or not all(isinstance(one, dict) for one in tables.values()):
+        raise UsageError(f"{file}: hooks must be tables.", remedy="Write [hooks.NAME], and under it on and call.")
+    for name, body in tables.items():
+        if unknown := [key for key in body if key not in HOOK_KEYS]:
+            raise UsageError(f"{file}: hook '{name}' has the unknown key '{unknown[0]}'.{_near(unknown[0], HOOK_KEYS)}",
+                             remedy=f"A hook may have {', '.join(HOOK_KEYS)}.")  # fmt: skip
+        if missing := [key for key in HOOK_KEYS[:2] if key not in body]:
+            raise UsageError(f"{file}: hook '{name}' has no '{missing[0]}'.", remedy="Say when it is called, and what.")
+    return tuple({"name": name, **body} for name, body in tables.items())
 
 
 def _take_environment(given: dict[str, tuple[Any, str]]) -> None:

@@ -44,6 +44,7 @@ def show(database: str | None, home: str | None, as_json: bool) -> int:
         for one in fields(section):
             key = f"{name}.{one.name}"
             rows.append((key, getattr(section, one.name), chosen.origins.get(key, "default")))
+    rows += [(f"hooks.{one['name']}", f"{one['call']} on {one['on']}", "file") for one in chosen.hooks]
     if as_json:
         emit("complete", settings={key: {"value": value, "from": origin} for key, value, origin in rows})
         return 0

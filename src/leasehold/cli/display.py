@@ -89,6 +89,8 @@ class Display:
     # -- the two forms ------------------------------------------------------------------------------------------------
 
     def _plain(self, progress: Progress) -> str:
+        if progress.phase == "hooks":
+            return f"{progress.ended:,} of {progress.added:,} calls of hooks made"
         parts = [f"{kind} {done:,}" for kind, (done, _, _) in progress.kinds.items()]
         eta = self._eta(progress)
         left = f", {eta} left" if eta else ""

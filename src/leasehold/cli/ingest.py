@@ -20,6 +20,8 @@ from leasehold.errors import UsageError
 
 EXIT = {"complete": 0, "failed": 1, "partial": 3, "interrupted": 130}
 FAILURES_SHOWN = 10
+ENDED, WAITING = ("succeeded", "failed", "cancelled"), ("ready", "delayed", "leased")
+"""Where calls of hooks may stand."""
 
 
 @click.command()
@@ -38,6 +40,9 @@ FAILURES_SHOWN = 10
 @click.option("--base-url", metavar="URL", help="Where the model is: http://localhost:11434/v1 [OpenAI's own].")
 @click.option("--timeout", metavar="TIME", help="Time box for all of it: 90, 90s, 5m, 1h. Exit 3: run again to go on.")
 @click.option("--allow-mass-delete", is_flag=True, help="Let a sync delete most of a source.")
+@click.option(
+    "--no-wait-hooks", is_flag=True, help="Do not wait for calls of hooks; a worker or the next ingest makes them."
+)
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change a parameter: chunk.size=800.")
 @common.common
 def ingest(
@@ -54,6 +59,7 @@ def ingest(
     base_url: str | None,
     timeout: str | None,
     allow_mass_delete: bool,
+    no_wait_hooks: bool,
     sets: tuple[str, ...],
     database: str | None,
     home: str | None,
@@ -82,7 +88,8 @@ def ingest(
     )
     options = replace(chosen.source, mass_delete_ratio=1.0) if allow_mass_delete else chosen.source
     timeout_s = parse_time(timeout, "--timeout") if timeout else None
-    return run_ingest(chosen, list(paths), options, timeout_s, as_json=as_json, allow_mass_delete=allow_mass_delete)
+    return run_ingest(chosen, list(paths), options, timeout_s, as_json=as_json, allow_mass_delete=allow_mass_delete,
+                      wait_hooks=not no_wait_hooks)  # fmt: skip
 
 
 def run_ingest(
@@ -93,6 +100,7 @@ def run_ingest(
     *,
     as_json: bool,
     allow_mass_delete: bool,
+    wait_hooks: bool = True,
 ) -> int:
     from leasehold.cli.display import Display
     from leasehold.worker.ingest import Ingest
@@ -108,7 +116,7 @@ def run_ingest(
 
     with Display(quiet=as_json, failures=failures) as display:
         job = Ingest(
-            config_of(chosen, paths, options, timeout_s, allow_mass_delete=allow_mass_delete),
+            config_of(chosen, paths, options, timeout_s, allow_mass_delete=allow_mass_delete, wait_hooks=wait_hooks),
             on_progress=display.progress,
             on_happening=display.happened,
         )
@@ -121,9 +129,16 @@ def run_ingest(
 
 
 def config_of(
-    chosen: Settings, paths: list[Path], options: Any, timeout_s: float | None, *, allow_mass_delete: bool = False
+    chosen: Settings,
+    paths: list[Path],
+    options: Any,
+    timeout_s: float | None,
+    *,
+    allow_mass_delete: bool = False,
+    wait_hooks: bool = True,
 ) -> Any:
     from leasehold.documents.recipes import Parameters
+    from leasehold.kernel.hooks import Hook
     from leasehold.worker.ingest import IngestConfig
 
     processes, workers = hands(chosen)
@@ -147,6 +162,9 @@ def config_of(
         weight=chosen.ingest.weight,
         priority=chosen.ingest.priority,
         **common.logging_of_children(),
+        hooks=[Hook(**one) for one in chosen.hooks],
+        wait_hooks=wait_hooks,
+        folders=common.folders_of(common.places_of(chosen)),
         **extra,
     )
 
@@ -213,10 +231,13 @@ def new_failures(session: Any, told: set[tuple[str, str]]) -> list[str]:
 
 
 def emit_report(session: Any, job: Any, report: Any, *, as_json: bool, collection: str) -> None:
+    from leasehold.cli.hook import line as hook_line
     from leasehold.documents import reports
+    from leasehold.kernel import hooks
 
     limit = 1000 if as_json else FAILURES_SHOWN
     failed = reports.troubles(session, states=["failed"], sources=job.source_ids, limit=limit)
+    calls = hooks.calls(session, group_ids=report.groups, states=["failed"], limit=limit) if report.hooks else []
     if as_json:
         emit_json(report, failed, collection)
         return
@@ -229,6 +250,8 @@ def emit_report(session: Any, job: Any, report: Any, *, as_json: bool, collectio
         say(f"  … and {report.count('failed') - len(failed):,} more: leasehold status --failed")
     if noted := reports.noted(session, job.source_ids, limit=1)[1]:
         say(f"  stored, but not read whole or not exactly: {counted(noted, 'file')}: leasehold status --notes")
+    for call in calls:
+        say(f"  hook failed: {hook_line(call)}")
     for line in hints(report, collection):
         note(line)
 
@@ -261,11 +284,20 @@ def summary(report: Any, collection: str) -> list[str]:
         lines.append("  nothing computed: all content was known")
     if report.verdicts.get("skipped"):
         lines.append(f"  skipped: {by_reason(report.verdicts['skipped'])}")
+    if report.hooks:
+        lines.append(f"  hooks: {'; '.join(calls_of(name, states) for name, states in report.hooks.items())}")
     if report.excluded:
         lines.append(f"  left out by patterns: {counted(report.excluded, 'entry', 'entries')}")
     if report.redone:
         lines.append(f"  given back by dead workers and done again: {counted(len(report.redone), 'step')}")
     return lines
+
+
+def calls_of(name: str, states: dict[str, int]) -> str:
+    """A hook's calls in words: notify called 3 times, 1 failed, 2 still to be made."""
+    ended, waiting = (sum(states.get(one, 0) for one in some) for some in (ENDED, WAITING))
+    failed = f", {states['failed']:,} failed" if states.get("failed") else ""
+    return f"{name} called {counted(ended, 'time')}{failed}" + (f", {waiting:,} still to be made" if waiting else "")
 
 
 def not_started(report: Any) -> int:
@@ -280,6 +312,8 @@ def hints(report: Any, collection: str) -> list[str]:
         note(f"{counted(unread, 'file')} could be read with more packages: leasehold status --skipped names them")
     if report.outcome == "complete" and sys.stderr.isatty():
         return [f'next: leasehold search "your question"{into}']
+    if report.outcome == "failed" and not report.count("failed"):
+        return ["next: mend what the hook calls, then leasehold hook retry --all"]
     if report.outcome == "failed":
         return ["next: mend the cause and ingest again (leasehold retry --failed tries unchanged files too)"]
     if report.outcome in ("partial", "interrupted"):
@@ -309,5 +343,6 @@ def emit_json(report: Any, failed: list[Any], collection: str) -> None:
         redone=report.redone,
         refused_late_writes=report.refused,
         groups=report.groups,
+        hooks=report.hooks,
         failures=[one.as_dict() for one in failed],
     )

@@ -18,7 +18,11 @@ from leasehold.errors import NotFound, UsageError
 
 @click.group(invoke_without_command=True)
 @click.option("--processes", type=int, metavar="P", help="Worker processes [one per core].")
-@click.option("--consumers", metavar="POOLS", help="Consumers of each process by kind: parse=2,*=4 [*=2].")
+@click.option(
+    "--consumers",
+    metavar="POOLS",
+    help="Consumers of each process by kind: parse=2,*=4 [*=2]; hook=N: calls of hooks at once, in all [4].",
+)
 @common.places
 @click.option("--metrics", metavar="[HOST:]PORT", help="Answer Prometheus at /metrics; on 127.0.0.1 unless told.")
 @click.option("--until-idle", is_flag=True, help="Stop when no open group has anything left to do.")
@@ -52,7 +56,9 @@ def work(
 ) -> int:  # fmt: skip
     from leasehold.artifacts.keeping import Artifacts
     from leasehold.documents.kinds import WORKFLOW
+    from leasehold.kernel import hooks
     from leasehold.worker import room
+    from leasehold.worker.hooks import CONSUMERS
     from leasehold.worker.keeper import Keeper, KeeperConfig
     from leasehold.worker.pools import check_kinds, parse_consumers
     from leasehold.worker.workflows import FACTORY, PLACES, SESSIONS, look
@@ -60,6 +66,7 @@ def work(
     if not 0 <= stop_within <= 86_400:
         raise UsageError(f"--stop-within {stop_within} must be between 0 and 86400 seconds.")
     pools = parse_consumers(consumers) if consumers else {"*": 2}
+    calls = pools.pop(hooks.KIND, CONSUMERS)
     where = common.places_of(chosen)
     found = look(where)
     check_kinds(pools, [*WORKFLOW, *found.kinds])
@@ -81,8 +88,9 @@ def work(
                 "artifacts": asdict(chosen.artifacts),
             },
             memory_max_bytes=chosen.ingest.memory_mb * 1_000_000,
-            processes=processes or count,
+            processes=(processes or count) if pools else 0,
             consumers=pools,
+            hooks=calls,
             lease=chosen.lease,
             metrics=metrics is not None,
             folders=common.folders_of(where),
@@ -132,10 +140,10 @@ def on_signals(keeper: Any, stop: threading.Event) -> None:
 
 
 def has_work(session: Any) -> bool:
-    from leasehold.kernel import groups
+    from leasehold.kernel import groups, hooks
 
     states = [groups.state(session, group_id) for group_id in groups.open_ids(session)]
-    return any(one is not None and one.ended < one.added for one in states)
+    return hooks.any_open(session) or any(one is not None and one.ended < one.added for one in states)
 
 
 # -- workers anywhere -------------------------------------------------------------------------------------------------

@@ -69,7 +69,7 @@ class Hook:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "on", (self.on,) if isinstance(self.on, str) else tuple(self.on))
-        if not _NAME.fullmatch(self.name):
+        if not (isinstance(self.name, str) and _NAME.fullmatch(self.name)):
             raise UsageError(
                 f"'{self.name}' cannot name a hook.",
                 remedy="Use up to 63 small letters, digits, '_', '.' and '-', a letter first: notify-search.",
@@ -79,11 +79,15 @@ class Hook:
                              remedy=f"Name one or more of {', '.join(EVENTS)}.")  # fmt: skip
         if not self.on or len(set(self.on)) < len(self.on):
             raise UsageError(f"Hook '{self.name}' must name one event or more, each once; it names {list(self.on)}.")
-        if not (_FUNCTION.fullmatch(self.call) or _ADDRESS.fullmatch(self.call)):
+        if not isinstance(self.call, str) or not (_FUNCTION.fullmatch(self.call) or _ADDRESS.fullmatch(self.call)):
             raise UsageError(
                 f"Hook '{self.name}' calls '{self.call}', which is neither a function nor an address.",
                 remedy="Write package.module:function, or https://host/path, without a user or a password in it.",
             )
+        for name, kinds in (("attempts_max", int), ("backoff_s", int | float), ("backoff_max_s", int | float),
+                            ("timeout_s", int | float)):  # fmt: skip
+            if not isinstance(value := getattr(self, name), kinds) or isinstance(value, bool):
+                raise UsageError(f"Hook '{self.name}': {name} must be a number; it is {value!r}.")
         if not 1 <= self.attempts_max <= 1000:
             raise UsageError(f"Hook '{self.name}': attempts_max={self.attempts_max} must be between 1 and 1000.")
         if not 0 <= self.backoff_s <= self.backoff_max_s <= BACKOFF_MAX_S:
@@ -175,6 +179,11 @@ def under_way(counted: dict[str, dict[str, int]]) -> int:
 def any_open(session: Session) -> bool:
     """Whether any call of any hook has not ended."""
     return bool(session.fetch(load(PACKAGE, "hook_calls_open"))[0][0])
+
+
+def open_groups(session: Session) -> set[int]:
+    """Groups of which a call has not ended."""
+    return {row[0] for row in session.fetch(load(PACKAGE, "hook_groups_open"))}
 
 
 def waits_for(session: Session, step_id: int) -> int | None:

@@ -29,8 +29,9 @@ from leasehold.documents.recipes import Parameters
 from leasehold.documents.sync import Planned, Source, Stopped
 from leasehold.documents.turns import turn
 from leasehold.errors import LeaseholdError, MassDelete, Refused, SeatLost
-from leasehold.kernel import checks, groups
+from leasehold.kernel import checks, groups, hooks
 from leasehold.kernel.holding import hold
+from leasehold.kernel.hooks import Hook
 from leasehold.kernel.steps import step_name
 from leasehold.logs import TEXT
 from leasehold.options import ArtifactOptions, EmbedOptions, LeaseOptions, ReaderOptions, SourceOptions
@@ -63,6 +64,9 @@ class IngestConfig:
         allow_mass_delete: also apply a scan that would delete most of its source.
         weight, priority: its turns among other groups that wait for workers.
         log_level, log_format: of its worker processes.
+        hooks: what is called when its groups, documents or steps start, end or fail.
+        wait_hooks: stay until the calls for its groups have ended too; else they are left to the next worker.
+        folders: where functions of hooks are looked for, besides what is installed.
     """
 
     target: Target
@@ -85,6 +89,9 @@ class IngestConfig:
     priority: int = 0
     log_level: str = "WARNING"
     log_format: str = TEXT
+    hooks: Sequence[Hook] = ()
+    wait_hooks: bool = True
+    folders: Sequence[str] = ()
 
     @property
     def kind_options(self) -> dict[str, Any]:
@@ -101,7 +108,8 @@ class IngestConfig:
 class Progress:
     """One look at the work. `kinds` maps each kind to (ended, of how many, leased now).
 
-    `phase` is work, or index: everything is stored, and the vector index is looked after, which may take minutes.
+    `phase` is work, or hooks: all documents have ended, and calls of hooks are waited for, which are counted then; or
+    index: everything is stored, and the vector index is looked after, which may take minutes.
     """
 
     phase: str
@@ -143,6 +151,8 @@ class Report:
     refused: int = 0
     """Late writes that were refused while this ingest ran, its own and others'."""
     groups: list[int] = field(default_factory=list)
+    hooks: dict[str, dict[str, int]] = field(default_factory=dict)
+    """hook -> where its calls for these groups stand -> how many."""
     stored_now: int = 0
     """Of the stored items, those that were stored while this ingest ran; the rest were unchanged."""
 
@@ -174,6 +184,7 @@ class Ingest:
         self._accounts: dict[int, SourceAccount] = {}
         self._refusals: dict[int, MassDelete] = {}
         self._groups: set[int] = set()
+        self._called: set[int] = set()
         self._busy = False
         self._refused_before = 0
         self._began_at: Any = None
@@ -204,6 +215,7 @@ class Ingest:
             self._open()
             while self._pass():
                 pass
+            self._wait_for_hooks()
             self._stop_keeper()
             self._finish()
             self._close()
@@ -238,7 +250,7 @@ class Ingest:
         self._refused_before = sum(checks.refusals(session).values())
         self._began_at = session.fetch(load(PACKAGE, "database_now"))[0][0]
         Artifacts(config.target, config.artifacts).settle(session)
-        self._workflow = groups.register(session, "documents", workflow())
+        self._workflow = groups.register(session, "documents", workflow(), hooks=config.hooks)
         parameters = Models(config.embed).settle(session, config.collection, config.parameters, config.given)
         collection = sync.open_collection(session, config.collection, parameters)
         self._sources = [sync.open_source(session, collection, root, config.options) for root in roots]
@@ -312,6 +324,7 @@ class Ingest:
                 kind_options=config.kind_options,
                 memory_max_bytes=config.memory_max_bytes,
                 processes=config.processes,
+                folders=config.folders,
                 consumers={"*": per_process},
                 lease=config.lease,
                 poll_max_s=0.5,
@@ -406,6 +419,35 @@ class Ingest:
                 leased[kind] = n
         return {kind: (max(0, added - waiting[kind]), added, leased[kind]) for kind in WORKFLOW}
 
+    def _wait_for_hooks(self) -> None:
+        """Until the calls for these groups have ended, and those that an earlier ingest of these sources has left."""
+        if not self.config.wait_hooks or self.report.outcome != "complete":
+            return
+        waited: set[int] = set()
+        while still := self._groups_with_calls():
+            waited |= still
+            self._start_keeper()
+            began = time.monotonic()
+            counted = hooks.counts(self._session, sorted(waited))
+            self._on_progress(self._calls_progress(counted))
+            if self._cut_short(max(LOOK_EVERY_S, (time.monotonic() - began) * 4)):
+                break
+        self._called = waited
+
+    def _groups_with_calls(self) -> set[int]:
+        still = hooks.open_groups(self._session)
+        if not still:
+            return still
+        rows = self._session.fetch(load(PACKAGE, "groups_among"), (self.source_ids, sorted(still)))
+        return {row[0] for row in rows} | (still & self._groups)
+
+    def _calls_progress(self, counted: dict[str, dict[str, int]]) -> Progress:
+        total = sum(n for states in counted.values() for n in states.values())
+        failed = sum(states.get("failed", 0) for states in counted.values())
+        elapsed_s = time.monotonic() - self._began
+        processes = len(self.keeper.pids()) if self.keeper else 0
+        return Progress("hooks", elapsed_s, total, total - hooks.under_way(counted), failed, {}, processes)
+
     # -- the end ------------------------------------------------------------------------------------------------------
 
     def _finish(self) -> None:
@@ -443,12 +485,14 @@ class Ingest:
             by_reason = report.verdicts.setdefault(state, {})
             by_reason[reason or ""] = by_reason.get(reason or "", 0) + n
         report.groups = sorted(self._groups)
+        report.hooks = hooks.counts(session, sorted(self._groups | self._called))
         report.computed = (
             dict(session.fetch(load(PACKAGE, "computed"), (report.groups, self._began_at))) if report.groups else {}
         )
         report.stored_now = session.fetch(load(PACKAGE, "stored_by"), (self.source_ids, self._began_at))[0][0]
         report.refused = sum(checks.refusals(session).values()) - self._refused_before
-        if report.outcome == "complete" and report.count("failed"):
+        calls_failed = self.config.wait_hooks and any(states.get("failed") for states in report.hooks.values())
+        if report.outcome == "complete" and (report.count("failed") or calls_failed):
             report.outcome = "failed"
         elif report.outcome == "complete" and (report.count("pending") or report.count("cancelled")):
             report.outcome = "partial"

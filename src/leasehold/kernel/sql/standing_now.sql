@@ -1,4 +1,4 @@
--- What waits and what is leased in open groups (of all, or of one), by kind: how many steps, and the age of the oldest.
+-- What waits and what is leased in open groups (of all, with the calls of hooks, or of one), by kind: how many steps, and the age of the oldest.
 --
 -- waiting: ready; `held_back` by the predicates of lanes_with_work, told apart; delayed: `age_s` is the time until the
 -- next one is due; leased: by living workers; slow: those of them whose lease has used up more than half of its time;
@@ -8,7 +8,9 @@ with paused as materialized (
 lanes as materialized (
     select l.lane_id, l.kind, l.key, g.group_id, g.source
       from leasehold.run_group g join leasehold.lane l on l.group_id = g.group_id
-     where g.completed_at is null and (%(group)s::bigint is null or g.group_id = %(group)s)),
+     where g.completed_at is null and (%(group)s::bigint is null or g.group_id = %(group)s)
+    union all
+    select h.lane_id, h.kind, h.key, null, '' from leasehold.lane h where h.hook_id is not null and %(group)s::bigint is null),
 waiting as materialized (
     select r.lane_id, count(*) as n from leasehold.ready r where r.lane_id in (select l.lane_id from lanes l) group by 1),
 leased as materialized (
