@@ -114,3 +114,11 @@ async def test_an_embedded_worker_is_drained_and_resumed_too(database: str, kern
         holders.drain(kernel.session, [worker.holder_id], holders.END)
         await worker.wait()
     assert workers(kernel) == []
+
+
+def test_a_keeper_that_has_no_worker_of_its_own_yet_is_not_drained(kernel, keep):
+    """One that makes calls of hooks only starts its child with the first of them."""
+    keeper, _ = keep(processes=0)
+    eventually(lambda: keeper._ticked_s > 0)
+    assert not keeper.drained
+    assert keeper.alive

@@ -25,19 +25,20 @@ from leasehold.errors import NotFound, UsageError
 )
 @common.places
 @click.option("--metrics", metavar="[HOST:]PORT", help="Answer Prometheus at /metrics; on 127.0.0.1 unless told.")
+@click.option("--trace", is_flag=True, help="Send a span of each step by OpenTelemetry, as OTEL_* variables say.")
 @click.option("--until-idle", is_flag=True, help="Stop when no open group has anything left to do.")
 @click.option("--stop-within", type=float, default=30.0, show_default=True, metavar="S", help="Grace of a stop.")
 @common.common
 @click.pass_context
 def worker(
     context: click.Context, processes: int | None, consumers: str | None, workflows: str | None,
-    modules: tuple[str, ...], metrics: str | None, until_idle: bool, stop_within: float, database: str | None,
-    home: str | None, as_json: bool,
+    modules: tuple[str, ...], metrics: str | None, trace: bool, until_idle: bool, stop_within: float,
+    database: str | None, home: str | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Work on whatever is queued until stopped. SIGTERM or Ctrl-C: running steps finish; twice: at once."""
     if context.invoked_subcommand is None:
         chosen = common.settings(database, home, **{"ingest.processes": processes}, **common.placed(workflows, modules))
-        return work(chosen, processes, consumers, metrics, until_idle, stop_within, as_json=as_json)
+        return work(chosen, processes, consumers, metrics, trace, until_idle, stop_within, as_json=as_json)
     given = [
         one
         for one in context.command.params
@@ -51,13 +52,13 @@ def worker(
 
 
 def work(
-    chosen: Any, processes: int | None, consumers: str | None, metrics: str | None, until_idle: bool,
+    chosen: Any, processes: int | None, consumers: str | None, metrics: str | None, trace: bool, until_idle: bool,
     stop_within: float, *, as_json: bool,
 ) -> int:  # fmt: skip
     from leasehold.artifacts.keeping import Artifacts
     from leasehold.documents.kinds import WORKFLOW
     from leasehold.kernel import hooks
-    from leasehold.worker import room
+    from leasehold.worker import room, tracing
     from leasehold.worker.hooks import CONSUMERS
     from leasehold.worker.keeper import Keeper, KeeperConfig
     from leasehold.worker.pools import check_kinds, parse_consumers
@@ -65,6 +66,8 @@ def work(
 
     if not 0 <= stop_within <= 86_400:
         raise UsageError(f"--stop-within {stop_within} must be between 0 and 86400 seconds.")
+    if trace:
+        tracing.require()
     pools = parse_consumers(consumers) if consumers else {"*": 2}
     calls = pools.pop(hooks.KIND, CONSUMERS)
     where = common.places_of(chosen)
@@ -93,6 +96,7 @@ def work(
             hooks=calls,
             lease=chosen.lease,
             metrics=metrics is not None,
+            trace=trace,
             folders=common.folders_of(where),
             **common.logging_of_children(),
         ),

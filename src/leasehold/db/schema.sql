@@ -708,13 +708,15 @@ CREATE TABLE leasehold.run_group (
     source text DEFAULT ''::text NOT NULL,
     failures_max bigint,
     failures_max_percent double precision,
+    trace text,
     CONSTRAINT run_group_cancelled_check CHECK ((cancelled >= 0)),
     CONSTRAINT run_group_check CHECK ((((succeeded + failed) + cancelled) <= added)),
     CONSTRAINT run_group_failed_check CHECK ((failed >= 0)),
     CONSTRAINT run_group_failures_max_check CHECK ((failures_max >= 0)),
     CONSTRAINT run_group_failures_max_percent_check CHECK (((failures_max_percent >= (0)::double precision) AND (failures_max_percent <= (100)::double precision))),
     CONSTRAINT run_group_one_tolerance CHECK (((failures_max IS NULL) OR (failures_max_percent IS NULL))),
-    CONSTRAINT run_group_succeeded_check CHECK ((succeeded >= 0))
+    CONSTRAINT run_group_succeeded_check CHECK ((succeeded >= 0)),
+    CONSTRAINT run_group_trace_check CHECK ((trace ~ '^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$'::text))
 )
 WITH (fillfactor='50');
 

@@ -6,6 +6,7 @@ is sealed and as many runs have ended as were added; failures do not hold that u
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from leasehold.kernel.keys import canonical
 from leasehold.options import TURNS_MAX
 
 PACKAGE = "leasehold.kernel"
+TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,7 @@ def open_group(
     failures_max: int | None = None,
     failures_max_percent: float | None = None,
     seats: Mapping[str, str] | None = None,
+    trace: str | None = None,
 ) -> tuple[int, bool]:
     """Open a group; its id, and whether it was created now (a known idempotency key answers with its first group).
 
@@ -128,6 +131,7 @@ def open_group(
         failures_max: failed runs that a round bears and still counts as succeeded; or `failures_max_percent` of its
             runs. Without either a single failure makes it failed.
         seats: the resource whose seat a kind's pages need, by kind: {"store": "rag:/data/knowledge"}.
+        trace: the W3C trace context (`traceparent`) of whoever submits it; spans of its steps are linked to that.
 
     Raises:
         GroupEnded: the key's group is complete or cancelled, so this request would be swallowed.
@@ -140,6 +144,8 @@ def open_group(
         raise UsageError(f"failures_max={failures_max} must be 0 or more.")
     if failures_max_percent is not None and not 0 <= failures_max_percent <= 100:
         raise UsageError(f"failures_max_percent={failures_max_percent} must be between 0 and 100.")
+    if trace is not None and not TRACE.fullmatch(trace):
+        raise UsageError(f"trace={trace!r} is no trace context.", remedy="Give a W3C traceparent: 00-…-…-01.")
     key = idempotency_key or f"once {uuid4().hex}"  # this call may be sent again
     behind = {kind: canonical(resource) for kind, resource in (seats or {}).items()}
 
@@ -149,10 +155,17 @@ def open_group(
         if created:
             for kind, resource in sorted(behind.items()):
                 execute(connection, load(PACKAGE, "call_lane_key"), (group_id, kind, resource))
+            if trace is not None:
+                execute(connection, load(PACKAGE, "call_group_trace"), (group_id, trace))
         return int(group_id), bool(created)
 
     group_id, created = session.run(open_it)
     return group_id, created or idempotency_key is None
+
+
+def traces(session: Session, group_ids: Sequence[int]) -> dict[int, str]:
+    """Those of these groups that belong to a trace, and to which."""
+    return {int(row[0]): str(row[1]) for row in session.fetch(load(PACKAGE, "traces_of"), (list(group_ids),))}
 
 
 def weigh(session: Session, group_id: int, *, weight: int | None = None, priority: int | None = None) -> None:

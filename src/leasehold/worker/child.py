@@ -29,6 +29,7 @@ from leasehold.worker.board import Board
 from leasehold.worker.kinds import Kind
 from leasehold.worker.lifeline import EXIT_HOLDER_GONE, die_with_parent
 from leasehold.worker.tallies import NOBODY
+from leasehold.worker.tracing import Sender, Tracing
 from leasehold.worker.worker import Worker, WorkerConfig
 
 
@@ -54,17 +55,20 @@ def main() -> None:
         from leasehold.testing import faults
 
         faults.install_from_environment()
+    sender = Sender() if settings["trace"] else None
     try:
-        code = asyncio.run(_work(settings))
+        code = asyncio.run(_work(settings, sender.tracing if sender is not None else None))
     except Exception:
         logging.getLogger("leasehold.worker").exception("the worker cannot work")
         code = 1
+    if sender is not None:
+        sender.close()
     logging.shutdown()
     sys.stderr.flush()
     os._exit(code)
 
 
-async def _work(settings: dict[str, Any]) -> int:
+async def _work(settings: dict[str, Any], tracing: Tracing | None) -> int:
     target = Target.from_dict(settings["target"])
     routes.of(target).adopt(settings["routes"])
     board = Board(settings["board_fd"])
@@ -75,6 +79,7 @@ async def _work(settings: dict[str, Any]) -> int:
         lease=LeaseOptions(**settings["lease"]),
         poll_max_s=settings["poll_max_s"],
         metrics=board.tallies if settings["metrics"] else NOBODY,
+        tracing=tracing,
     )
     worker = Worker(config, holder_id=settings["holder_id"], board=board)
     stop = asyncio.Event()

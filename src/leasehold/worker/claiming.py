@@ -32,7 +32,7 @@ from dataclasses import dataclass, field
 
 from leasehold.db.line import AWAY, Line
 from leasehold.errors import HolderGone
-from leasehold.kernel import steps
+from leasehold.kernel import groups, steps
 from leasehold.kernel.steps import Lane, Lease
 from leasehold.types import StepLease
 from leasehold.worker.held import Ledger
@@ -42,6 +42,7 @@ from leasehold.worker.rationing import Ration
 from leasehold.worker.standing import Doing, Standing
 from leasehold.worker.tallies import IDLE, MISSED, NOBODY, TRIED, WON, Metrics
 from leasehold.worker.threads import Threads
+from leasehold.worker.tracing import GROUPS_MAX, Tracing
 
 log = logging.getLogger("leasehold.worker")
 
@@ -123,6 +124,7 @@ class Claimer:
         full: whether so much waits to be recorded that nothing more may be claimed.
         standing: where it writes down how claiming stands, for whoever watches it.
         metrics: told about every claim and every idle look.
+        tracing: told to which traces groups belong, before their steps are worked.
     """
 
     def __init__(
@@ -138,6 +140,7 @@ class Claimer:
         full: Callable[[], bool],
         standing: Standing,
         metrics: Metrics = NOBODY,
+        tracing: Tracing | None = None,
     ) -> None:
         self._line = line
         self._thread = thread
@@ -149,6 +152,8 @@ class Claimer:
         self._full = full
         self._standing = standing
         self._metrics = metrics
+        self._tracing = tracing
+        self._asked_trace: set[int] = set()
         self._policy = LanePolicy(consumers, {name: _limits(kind) for name, kind in kinds.items()})
         self._lanes: dict[int, Lane] = {}
         self._views: list[LaneView] = []
@@ -321,10 +326,23 @@ class Claimer:
         self._asked = None
         self._learn(asked, claimed, now)
         lanes = [asked.lanes[lease.lane_id] for lease in claimed.leases]
+        if self._tracing is not None:
+            self._learn_traces({lane.group_id for lane in lanes})
         return [
             delivery(lease, self._kinds[lane.kind], lane.group_id, now)
             for lease, lane in zip(claimed.leases, lanes, strict=True)
         ]
+
+    def _learn_traces(self, group_ids: set[int]) -> None:
+        """Once for each group. What was claimed is worked whatever comes of this."""
+        assert self._tracing is not None
+        if unknown := group_ids - self._asked_trace:
+            try:
+                self._tracing.know(groups.traces(self._line, sorted(unknown)))
+            except AWAY as error:
+                log.debug("spans of groups %s are not linked: %s", unknown, error)
+                return
+            self._asked_trace = unknown if len(self._asked_trace) > GROUPS_MAX else self._asked_trace | unknown
 
     def _answer(self, asked: Asked) -> steps.Claimed:
         """What *asked* has brought, for good: an empty answer to a claim that was sent twice is no answer yet."""

@@ -26,6 +26,7 @@ from leasehold.types import Done, ErrorClass, Outcome, StepError, StepLease
 from leasehold.worker.board import Board
 from leasehold.worker.kinds import Kind
 from leasehold.worker.threads import Threads
+from leasehold.worker.tracing import Tracing
 
 log = logging.getLogger("leasehold.worker")
 
@@ -62,6 +63,7 @@ class Consumers:
         report: told about every step that was taken from the queue, exactly once, unless the pool was stopped.
         board: where running steps are shown to a keeper; None without one.
         timed: whether anybody asks for how long steps were at work.
+        tracing: told when a step begins and ends.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Consumers:
         board: Board | None,
         slot_base: int,
         timed: bool = False,
+        tracing: Tracing | None = None,
     ) -> None:
         self.size = size
         self.waiting: deque[tuple[Kind, StepLease]] = deque()
@@ -79,6 +82,7 @@ class Consumers:
         self._threads = threads
         self._board = board
         self._slot_base = slot_base
+        self._tracing = tracing
         self._ran_s: defaultdict[str, list[float]] | None = defaultdict(list) if timed else None
         self._parked: list[asyncio.Future[None]] = []
         self._running: list[Running | None] = [None] * size
@@ -154,7 +158,7 @@ class Consumers:
     async def _consume(self, slot: int) -> None:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
-        board, board_slot, ran_s = self._board, self._slot_base + slot, self._ran_s
+        board, board_slot, ran_s, tracing = self._board, self._slot_base + slot, self._ran_s, self._tracing
         yielded_s = time.monotonic()
         while not self._stopping:
             if not self.waiting:
@@ -166,11 +170,14 @@ class Consumers:
             kind, lease = self.waiting.popleft()
             running = self._running[slot] = Running(kind, lease, time.monotonic())
             ABOUT.set(lease)
+            span = None if tracing is None else tracing.begin(kind.name, lease)
             if board is not None:
                 board.begin(board_slot, lease.token, lease.step_id, kind.timeout_s)
             thread = None if kind.is_async else self._in_thread(running)
             outcome = await self._outcome(running, task, thread)
             self._running[slot] = None
+            if tracing is not None:
+                tracing.end(span, outcome)
             ABOUT.set(None)
             if board is not None:
                 board.end(board_slot)

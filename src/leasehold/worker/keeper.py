@@ -73,6 +73,7 @@ class KeeperConfig:
         hooks: calls of hooks at once, by one child more, which starts with the first of them; 0: none.
         folders: where their functions are looked for, besides what is installed.
         metrics: whether the children count what they do, for `Keeper.numbers`.
+        trace: whether they send a span of each step, to where the OTEL_* variables say.
     """
 
     target: Target
@@ -89,6 +90,7 @@ class KeeperConfig:
     hooks: int = HOOK_CONSUMERS
     folders: Sequence[str] = ()
     metrics: bool = False
+    trace: bool = False
 
     def work_of(self, number: int) -> tuple[Mapping[str, int], str, dict[str, Any]]:
         """Consumers, factory of kinds and its options of the child in place *number*; the last one is for hooks."""
@@ -214,8 +216,9 @@ class Keeper:
 
     @property
     def drained(self) -> bool:
-        """Whether all its children were told to claim no more and to end."""
-        return all(place.drain == holders.END for place in self._places.values())
+        """Whether all its children were told to claim no more and to end; False while it has no place for any."""
+        places = list(self._places.values())
+        return bool(places) and all(place.drain == holders.END for place in places)
 
     @property
     def alive(self) -> bool:
@@ -311,6 +314,7 @@ class Keeper:
             log_level=config.log_level,
             log_format=config.log_format,
             metrics=config.metrics,
+            trace=config.trace,
         )
         self._tell(Happening("started", child.pid, f"worker {child.number + 1}"))
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from leasehold.db.line import AWAY
@@ -26,6 +27,7 @@ from leasehold.types import Done, ErrorClass, Outcome, StepError, StepLease
 from leasehold.worker.board import BETWEEN, WHOLE_PAGE, Board
 from leasehold.worker.kinds import Kind
 from leasehold.worker.recording import Ended, record
+from leasehold.worker.tracing import Tracing, word
 
 log = logging.getLogger("leasehold.worker")
 
@@ -48,6 +50,7 @@ class Page:
         told: called after each flush with what was recorded, the verdicts on it, and for how long each was at work.
         stopping: asked between steps; when true the rest is given back.
         taken_away: whether the lease of this token was taken away.
+        tracing: told when the page begins and ends, and how its steps did.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Page:
         told: Callable[[list[Ended], list[Verdict], list[float]], None],
         stopping: Callable[[], bool],
         taken_away: Callable[[int], bool],
+        tracing: Tracing | None = None,
     ) -> None:
         self.session = session
         self._kind = kind
@@ -71,6 +75,8 @@ class Page:
         self._told = told
         self._stopping = stopping
         self._taken_away = taken_away
+        self._tracing = tracing
+        self._words: Counter[str] = Counter()
         self._current: StepLease | None = None
         self._begins = self._lost = False
         self._pending: list[Ended] = []
@@ -102,6 +108,8 @@ class Page:
             What is still to be recorded, or (without an outcome) to be given back.
         """
         ABOUT.set(StepLease(0, self._token, 0))
+        tracing = self._tracing
+        span = None if tracing is None else tracing.begin_page(self._kind.name, list(self._left.values()))
         try:
             self._narrow(list(self._left.values()))
             self._flush()
@@ -110,6 +118,8 @@ class Page:
         except Exception:
             log.exception("a page of '%s' broke", self._kind.name)
         finally:
+            if tracing is not None:
+                tracing.end_page(span, self._words)
             ABOUT.set(None)
             if self._board is not None:
                 self._board.end(self._slot)
@@ -181,6 +191,8 @@ class Page:
         del self._left[lease.step_id]
         self._current = None
         ABOUT.set(StepLease(0, self._token, 0))
+        if self._tracing is not None:
+            self._words[word(outcome)] += 1
         self._pending.append((lease, outcome))
         self._weight += weight
         now = time.monotonic()

@@ -55,6 +55,7 @@ from leasehold.worker.standing import Standing
 from leasehold.worker.successors import Reservations, Reserved
 from leasehold.worker.tallies import NOBODY, RELEASED, SUCCEEDED, Metrics
 from leasehold.worker.threads import Threads
+from leasehold.worker.tracing import Tracing
 
 log = logging.getLogger("leasehold.worker")
 T = TypeVar("T")
@@ -81,6 +82,7 @@ class WorkerConfig:
         consumers: consumer pools, {"parse": 4, "store": 1, "*": 2}; `*` is every kind that no named pool has.
         poll_max_s: an idle worker looks for work at least this often; notifications wake it sooner.
         metrics: what is told about its claims and steps; nobody, unless somebody wants to know (`leasehold.metrics`).
+        tracing: what makes spans of its steps (`worker.tracing.OpenTelemetry`); None: nobody does.
     """
 
     database: str | Target
@@ -90,6 +92,7 @@ class WorkerConfig:
     lease: LeaseOptions = field(default_factory=LeaseOptions)
     poll_max_s: float = 2.0
     metrics: Metrics = NOBODY
+    tracing: Tracing | None = None
 
     @property
     def target(self) -> Target:
@@ -185,11 +188,13 @@ class Worker:
         self._claimer = Claimer(
             self._claims, self._claim_thread, self._kinds, config.consumers, self._ledger,
             poll_max_s=config.poll_max_s, deliver=self._deliver, full=lambda: self._finisher.full,
-            standing=self._standing, metrics=config.metrics,
+            standing=self._standing, metrics=config.metrics, tracing=config.tracing,
         )  # fmt: skip
         base = slots
         for name, size in config.consumers.items():
-            self._pools[name] = Consumers(size, self._report, self._threads, self._board, base, not self._untold)
+            self._pools[name] = Consumers(
+                size, self._report, self._threads, self._board, base, not self._untold, config.tracing
+            )
             base += size
         self._pool_of = {kind: self._pools[pool_of(kind, config.consumers) or "*"] for kind in self._kinds}
         self._listener = Listener(target, self._heard)
@@ -406,7 +411,7 @@ class Worker:
                 return Page(
                     held.kind, leased, line, board=self._board, slot=slot,
                     told=lambda ended, verdicts, ran_s: self._page_told(line, held, ended, verdicts, ran_s),
-                    stopping=self._page_stop.is_set, taken_away=lambda token: held.lost,
+                    tracing=self.config.tracing, stopping=self._page_stop.is_set, taken_away=lambda token: held.lost,
                 ).work()  # fmt: skip
         finally:
             self._page_slots.append(slot)

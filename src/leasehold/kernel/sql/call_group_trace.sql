@@ -1,0 +1,1 @@
+select leasehold.group_trace(%s, %s)
