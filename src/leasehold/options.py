@@ -119,6 +119,46 @@ class ReaderOptions:
             raise UsageError(f"readers.recycle_after={self.recycle_after} must be between 1 and 1000000.")
 
 
+DOCLING_TYPES = ("pdf", "docx", "pptx", "xlsx", "html", "png", "jpg", "tiff", "bmp", "webp")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoclingOptions:
+    urls: tuple[str, ...] = ()
+    """Addresses of docling-serve: http://localhost:5001. Documents go to the one with the least to do. None: docling is
+    not used, unless the collection was made with it."""
+    types: tuple[str, ...] = ("pdf",)
+    """What it reads instead of our own readers: pdf, docx, pptx, xlsx, html; and pictures, which nobody else reads:
+    png, jpg, tiff, bmp, webp. The collection remembers it."""
+    ocr: bool = True
+    """Whether it reads text in pictures. The collection remembers it."""
+    api_key_env: str = "DOCLING_SERVE_API_KEY"
+    """The variable of the environment that holds the key, if the servers want one."""
+    timeout_s: float = 600.0
+    """For one document, waiting in the server's line included."""
+    poll_s: float = 5.0
+    """How long a server is asked to hold back its answer about a task that is not done yet."""
+    submissions_max: int = 2
+    """How often one document is handed over when a server has lost it. Each further attempt of its step hands it over
+    once."""
+
+    def __post_init__(self) -> None:
+        for url in self.urls:
+            if not url.startswith(("http://", "https://")):
+                raise UsageError(f"readers.docling.urls has {url!r}, which is no address.",
+                                 remedy="Give the part before /v1: http://localhost:5001.")  # fmt: skip
+        for name in self.types:
+            if name not in DOCLING_TYPES:
+                raise UsageError(f"readers.docling.types has {name!r}.", remedy=f"Use {', '.join(DOCLING_TYPES)}.")
+        if not 0 < self.timeout_s <= 86_400 or not 0 < self.poll_s <= 60:
+            raise UsageError(f"readers.docling.timeout_s={self.timeout_s} must be above 0 and at most 86400, and"
+                             f" readers.docling.poll_s={self.poll_s} above 0 and at most 60 seconds.")  # fmt: skip
+        if not 1 <= self.submissions_max <= 10:
+            raise UsageError(f"readers.docling.submissions_max={self.submissions_max} must be between 1 and 10.")
+        if not self.api_key_env.strip():
+            raise UsageError("readers.docling.api_key_env must name a variable of the environment.")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceOptions:
     include: tuple[str, ...] = ()

@@ -65,7 +65,7 @@ def vicious(tmp_path: Path) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join(paths),
         "HOME": str(tmp_path / "home"),
         "LEASEHOLD_READERS_MEMORY_MB": "256",
-        "LEASEHOLD_READERS_CPU_S": "1",
+        "LEASEHOLD_READERS_CPU_S": "0.2",
         "LEASEHOLD_READERS_TIMEOUT_S": "6",
     }
 
@@ -77,9 +77,12 @@ def test_each_way_to_do_harm_costs_one_document_with_its_reason_and_no_worker(cl
     answer = cli.run("ingest", folder, "--json", **vicious)
     assert answer.code == 1, answer.err
     found = {one["path"]: (one["reason"], one["detail"]) for one in answer.json["failures"]}
+    assert found.pop("spin.vicious") in (
+        ("over its time", "vicious: used more than 0.2 s of CPU time"),
+        ("over its time", "vicious: took longer than 6 s"),  # on a machine that had no such CPU time to give
+    )
     assert found == {
         "crash.vicious": ("reader crashed", "vicious: crashed (signal 11, SIGSEGV)"),
-        "spin.vicious": ("over its time", "vicious: used more than 1 s of CPU time"),
         "hang.vicious": ("over its time", "vicious: took longer than 6 s"),
         "grow.vicious": ("over its memory", "vicious: used more than 256 MB"),
         "call-home.vicious": ("reader failed", "vicious: PermissionError: [Errno 1] a reader may not open a socket"),

@@ -15,7 +15,7 @@ from documents_by_hand import HandIngest, Killed, Library
 
 from leasehold.db.session import Session
 from leasehold.db.target import Target
-from leasehold.documents import applying, proof, readings, sync
+from leasehold.documents import applying, proof, readings, recipe_steps, sync
 from leasehold.documents.kinds import WORKFLOW
 from leasehold.documents.recipes import Parameters
 from leasehold.documents.turns import turn
@@ -440,3 +440,15 @@ def test_a_plan_writes_nothing_at_all(library: Library) -> None:
     nowhere = sync.unregistered(library.session, None, library.folder, SourceOptions(), parameters)
     assert len(sync.plan(library.session, nowhere).plan.new) == 5
     assert library.tables() == before
+
+
+def test_a_page_that_takes_long_gives_the_rest_back_and_nothing_is_lost(library: Library, monkeypatch) -> None:
+    """Method: no page may take any time, so each computes one step and gives back the others; all are done in the end,
+    none was charged, none computed twice."""
+    for number in range(6):
+        library.write(f"{number}.md", f"text {number}")
+    monkeypatch.setattr(recipe_steps, "PAGE_S", -1.0)
+    report = library.ingest()
+    assert report.outcome == "complete"
+    assert report.computed == {"parse": 6, "chunk": 6, "embed": 6}
+    assert library.one("select count(*) from leasehold.outcome where ended in ('error', 'failed')") == 0

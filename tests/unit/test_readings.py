@@ -16,8 +16,9 @@ import made_files
 from leasehold.artifacts import coding
 from leasehold.documents import reading_child, readings
 from leasehold.documents.readings import Readings, parts_of
+from leasehold.documents.recipes import Parameters
 from leasehold.documents.skips import CHANGED, NO_TEXT, Unread
-from leasehold.options import ReaderOptions
+from leasehold.options import ChunkOptions, ReaderOptions
 from leasehold.steps.reading import read
 from leasehold.types import Block, ErrorClass, Parsed, Skip, StepError
 
@@ -33,7 +34,8 @@ def of(**options: Any) -> Readings:
 
 def item(root: Path, name: str, data: bytes) -> Any:
     (root / name).write_bytes(data)
-    made = SimpleNamespace(root=root, path=name, name=name, max_bytes=10**9, sha256=None, media_type=None)
+    made = SimpleNamespace(root=root, path=name, name=name, max_bytes=10**9, sha256=None, media_type=None,
+                           parameters=Parameters(chunk=ChunkOptions()))  # fmt: skip
     looked = of().look(made)
     made.sha256, made.media_type = looked.sha256, looked.media_type
     return made
@@ -177,10 +179,13 @@ def test_plain_texts_are_read_in_the_worker_and_all_else_in_the_sandbox(tmp_path
 
 
 def test_a_large_file_is_looked_at_in_the_sandbox_and_found_the_same(tmp_path, monkeypatch):
-    made = item(tmp_path, "a.pdf", made_files.pdf_report())
+    office = Path(__file__).parents[1] / "data" / "office"
+    files = {one.name: one.read_bytes() for one in office.iterdir()} | {"a.pdf": made_files.pdf_report()}
+    made = [item(tmp_path, name, data) for name, data in files.items()]
     monkeypatch.setattr(readings, "LOOK_BYTES_MAX", 10)
-    looked = of().look(made)
-    assert (looked.sha256, looked.media_type) == (made.sha256, made.media_type)
+    for one in made:
+        looked = of().look(one)
+        assert (one.name, looked.sha256, looked.media_type) == (one.name, one.sha256, one.media_type)
 
 
 def test_a_child_knows_no_database(tmp_path):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -20,6 +20,7 @@ from leasehold.errors import UsageError
 from leasehold.options import (
     ArtifactOptions,
     ChunkOptions,
+    DoclingOptions,
     EmbedOptions,
     IngestOptions,
     LeaseOptions,
@@ -33,6 +34,7 @@ SECTIONS: dict[str, type] = {
     "chunk": ChunkOptions,
     "embed": EmbedOptions,
     "readers": ReaderOptions,
+    "readers.docling": DoclingOptions,
     "source": SourceOptions,
     "ingest": IngestOptions,
     "workflows": WorkflowOptions,
@@ -55,6 +57,7 @@ class Settings:
     chunk: ChunkOptions
     embed: EmbedOptions
     readers: ReaderOptions
+    docling: DoclingOptions
     source: SourceOptions
     ingest: IngestOptions
     workflows: WorkflowOptions
@@ -95,7 +98,7 @@ def load(flags: Mapping[str, Any] | None = None) -> Settings:
         if name in given:
             _convert(name, given[name], str)
     home = given.get("home", (None, "default"))
-    built = {name: _section(name, kind, given) for name, kind in SECTIONS.items()}
+    built = {name.rpartition(".")[2]: _section(name, kind, given) for name, kind in SECTIONS.items()}
     origins = {name: origin for name, (_, origin) in given.items()}
     return Settings(
         database_url=given["database.url"][0] if "database.url" in given else None,
@@ -136,13 +139,7 @@ def _read_file() -> tuple[str, dict[str, Any]]:
 
 
 def _take_file(body: Mapping[str, Any], file: str, given: dict[str, tuple[Any, str]]) -> None:
-    flat: dict[str, Any] = {}
-    for name, value in body.items():
-        if isinstance(value, dict):
-            flat.update({f"{name}.{key}": inner for key, inner in value.items()})
-        else:
-            flat[name] = value
-    for name, value in flat.items():
+    for name, value in _flat(body):
         if name not in known_keys():
             raise UsageError(f"{file} has the unknown key '{name}'.{_near(name, known_keys())}",
                              remedy="Run `leasehold config show` for all keys.")  # fmt: skip
@@ -160,6 +157,15 @@ def _take_hooks(tables: Any, file: str) -> tuple[Mapping[str, Any], ...]:
         if missing := [key for key in HOOK_KEYS[:2] if key not in body]:
             raise UsageError(f"{file}: hook '{name}' has no '{missing[0]}'.", remedy="Say when it is called, and what.")
     return tuple({"name": name, **body} for name, body in tables.items())
+
+
+def _flat(body: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Any]]:
+    """Keys with their sections, which may be nested: `readers.docling.urls`."""
+    for name, value in body.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{within}{name}.")
+        else:
+            yield f"{within}{name}", value
 
 
 def _take_environment(given: dict[str, tuple[Any, str]]) -> None:

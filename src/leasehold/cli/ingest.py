@@ -137,7 +137,7 @@ def config_of(
     allow_mass_delete: bool = False,
     wait_hooks: bool = True,
 ) -> Any:
-    from leasehold.documents.recipes import Parameters
+    from leasehold.documents.recipes import ByDocling, Parameters
     from leasehold.kernel.hooks import Hook
     from leasehold.worker.ingest import IngestConfig
 
@@ -147,11 +147,12 @@ def config_of(
         target=chosen.target,
         paths=paths,
         collection=chosen.ingest.collection,
-        parameters=Parameters(chosen.chunk),
+        parameters=Parameters(chosen.chunk, docling=ByDocling.of(chosen.docling)),
         given=chosen.given,
         embed=chosen.embed,
         readers=chosen.readers,
         artifacts=chosen.artifacts,
+        docling=chosen.docling,
         options=options,
         lease=chosen.lease,
         processes=processes,

@@ -53,7 +53,7 @@ def plan_all(chosen: Any, paths: list[Path]) -> tuple[list[tuple[Any, Any]], dic
     """Each path's plan with its estimate; and the collection's parameters that would change: key -> [old, new]."""
     from leasehold.documents import estimates, sync
     from leasehold.documents.models import Models
-    from leasehold.documents.recipes import Parameters
+    from leasehold.documents.recipes import ByDocling, Parameters
     from leasehold.errors import NotFound
 
     with common.open_session(chosen, write=True) as session:
@@ -61,7 +61,8 @@ def plan_all(chosen: Any, paths: list[Path]) -> tuple[list[tuple[Any, Any]], dic
             collection = sync.find_collection(session, chosen.ingest.collection)
         except NotFound:
             collection = None
-        parameters = Models(chosen.embed).planned(session, collection, Parameters(chosen.chunk), chosen.given)
+        asked = Parameters(chosen.chunk, docling=ByDocling.of(chosen.docling))
+        parameters = Models(chosen.embed).planned(session, collection, asked, chosen.given)
         plans = []
         for path in paths:
             planned = sync.plan(session, sync.unregistered(session, collection, path, chosen.source, parameters))
@@ -76,8 +77,13 @@ def differences(old: Any, new: Any) -> dict[str, list[Any]]:
         "chunk.size": [old.chunk.size, new.chunk.size],
         "chunk.overlap": [old.chunk.overlap, new.chunk.overlap],
         "embedder": [old.embedder, new.embedder],
+        "read by docling": [shown_docling(old.docling), shown_docling(new.docling)],
     }
     return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def shown_docling(by: Any) -> str:
+    return f"{', '.join(by.media_types)}{'' if by.ocr else ', without OCR'}" if by is not None else "nothing"
 
 
 def reasons(planned: Any) -> dict[str, list[str]]:

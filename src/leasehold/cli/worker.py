@@ -89,6 +89,7 @@ def work(
                 "readers": asdict(chosen.readers),
                 PLACES: asdict(where),
                 "artifacts": asdict(chosen.artifacts),
+                "docling": asdict(chosen.docling),
             },
             memory_max_bytes=chosen.ingest.memory_mb * 1_000_000,
             processes=(processes or count) if pools else 0,

@@ -28,7 +28,7 @@ from leasehold.documents.storing import store_page, write_stored
 from leasehold.documents.validation import validate_page, write_read
 from leasehold.kernel import groups
 from leasehold.kernel.groups import WorkflowStep
-from leasehold.options import ArtifactOptions, EmbedOptions, ReaderOptions
+from leasehold.options import ArtifactOptions, DoclingOptions, EmbedOptions, ReaderOptions
 from leasehold.types import Outcome, StepLease
 
 __all__ = ["CHANGED", "NO_READER", "NO_TEXT", "SUPERSEDED", "WORKFLOW", "page_kinds", "workflow"]
@@ -52,7 +52,11 @@ def page_kinds(target: Target, options: dict[str, Any]) -> list[Any]:
     models = Models(EmbedOptions(**options.get("embed", {})))
     artifacts = Artifacts(target, ArtifactOptions(**options.get("artifacts", {})))
     timeout_s = float(options.get("step_timeout_s", 120.0))
-    readings = Readings(ReaderOptions(**options.get("readers", {})), step_timeout_s=timeout_s)
+    docling: dict[str, Any] = dict(options.get("docling", {}))
+    docling |= {name: tuple(docling[name]) for name in ("urls", "types") if name in docling}  # JSON knows lists
+    readings = Readings(
+        ReaderOptions(**options.get("readers", {})), DoclingOptions(**docling), step_timeout_s=timeout_s
+    )
     pgvector: list[bool] = []
 
     def stores(connection: Connection, ended: Sequence[tuple[StepLease, Outcome]]) -> None:

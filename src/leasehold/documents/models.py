@@ -22,6 +22,8 @@ from leasehold.steps.embedding import HashingEmbedder
 from leasehold.steps.remote_embedding import RemoteEmbedder
 from leasehold.types import ErrorClass, StepError
 
+DOCLING = frozenset({"readers.docling.urls", "readers.docling.types", "readers.docling.ocr"})
+"""Settings that say what docling reads of a collection."""
 NOT_HERE_S = 30.0
 """A step waits this long for another worker when this one lacks what its embedder needs."""
 
@@ -141,13 +143,14 @@ class Models:
 
 
 def kept(has: Parameters | None, parameters: Parameters, given: frozenset[str] | None) -> Parameters:
-    """*parameters*, with the collection's own chunking wherever another was not *given*."""
+    """*parameters*, with the collection's own chunking, and its own readers, wherever others were not *given*."""
     if has is None or given is None:
         return parameters
     mine = {
         one.name: getattr(parameters.chunk, one.name) for one in fields(ChunkOptions) if f"chunk.{one.name}" in given
     }
-    return replace(parameters, chunk=replace(has.chunk, **mine))
+    docling = parameters.docling if given & DOCLING else has.docling
+    return replace(parameters, chunk=replace(has.chunk, **mine), docling=docling)
 
 
 def _is_filled(session: Session, collection: str) -> bool:

@@ -9,6 +9,8 @@ A PDF of more than `split_pages` pages is read in parts of so many, several at a
 its own limits; the parts lie in a file without a name until they are put together in their order. One part that fails
 fails the document, and says which pages.
 
+What a collection has docling read goes to docling-serve, from here: it takes the network, and no time of ours.
+
 Not here: what a reader does (`steps`), processes (`sandbox`), recipes.
 """
 
@@ -30,18 +32,23 @@ from leasehold.artifacts import coding
 from leasehold.documents.reading_child import is_empty
 from leasehold.documents.rows import ItemRow
 from leasehold.documents.skips import CHANGED, NO_TEXT, Unread
-from leasehold.options import ReaderOptions
+from leasehold.errors import UsageError
+from leasehold.options import DoclingOptions, ReaderOptions
 from leasehold.sandbox.calling import Died, Limits, Sandbox, SandboxFailed
 from leasehold.sources.folder import Stat, Vanished, open_file, read_file
 from leasehold.steps import readers
 from leasehold.steps.detection import detect
+from leasehold.steps.docling import Docling, open_docling
 from leasehold.steps.reading import read
-from leasehold.types import ErrorClass, Skip, StepError
+from leasehold.types import ErrorClass, Parsed, Skip, StepError
 
 HERE_BYTES_MAX = 1 << 20
 """A larger text is read in the sandbox, whoever reads it."""
 LOOK_BYTES_MAX = 32 << 20
 """A larger file is looked at in the sandbox: a worker looks at several files at a time, and holds them."""
+NOT_HERE_S = 30.0
+"""A step waits this long for another worker when this one knows no docling server."""
+NO_DOCLING = DoclingOptions()
 SERVE = "leasehold.documents.reading_child:serve"
 
 Said = tuple[dict[str, Any], bytes | bytearray]
@@ -67,8 +74,10 @@ class Readings:
             document's own end.
     """
 
-    def __init__(self, options: ReaderOptions, *, step_timeout_s: float) -> None:
+    def __init__(self, options: ReaderOptions, docling: DoclingOptions = NO_DOCLING, *, step_timeout_s: float) -> None:
         self._options = options
+        self._docling_options = docling
+        self._docling: Docling | None = None
         time_s = min(options.timeout_s, step_timeout_s * 0.9)
         limits = Limits(memory_max_bytes=options.memory_mb * 1_000_000, cpu_s=options.cpu_s, time_s=time_s,
                         calls_max=options.recycle_after)  # fmt: skip
@@ -97,14 +106,35 @@ class Readings:
             StepError: the file is damaged, or broke its reader.
         """
         reader = readers.find(item.media_type or "")
+        by = item.parameters.docling if item.parameters.by_docling(item.media_type or "") else None
         try:
             file, stat = open_file(item.root, item.path, max_bytes=item.max_bytes)
         except Vanished as vanished:
             return Unread(vanished.reason, vanished.detail, item, settled=False)
         with _closing(file):
+            if by is not None:
+                data = read_file(file, stat.size, max_bytes=item.max_bytes)
+                return _saved(item, data, lambda: self._opened().read(
+                    data, item.media_type or "", ocr=by.ocr, goes_on=goes_on))  # fmt: skip
             if reader is None or reader.missing or _trusted(reader, stat.size):
                 return _here(item, read_file(file, stat.size, max_bytes=item.max_bytes))
             return self._there(item, stat, file, reader.name, goes_on)
+
+    def _opened(self) -> Docling:
+        """The client of docling-serve. Raises StepError: this process knows no server; another one may."""
+        if self._docling is None:
+            try:
+                self._docling = open_docling(self._docling_options)
+            except UsageError as error:
+                raise StepError("docling is not available here", error.message, remedy=error.remedy,
+                                error_class=ErrorClass.RESOURCE, retry_after_s=NOT_HERE_S) from error  # fmt: skip
+        return self._docling
+
+    def close(self) -> None:
+        """End the processes and connections; the next call opens new ones."""
+        self._sandbox.close()
+        if self._docling is not None:
+            self._docling.close()
 
     # -- in the sandbox -----------------------------------------------------------------------------------------------
 
@@ -190,9 +220,13 @@ def _trusted(reader: readers.Known, size: int) -> bool:
 
 
 def _here(item: ItemRow, data: bytes) -> bytes | Skip:
+    return _saved(item, data, lambda: read(data, media_type=item.media_type or "", name=item.name))
+
+
+def _saved(item: ItemRow, data: bytes, reads: Callable[[], Parsed]) -> bytes | Skip:
     if hashlib.sha256(data).digest() != item.sha256:
         return _changed(item)
-    parsed = read(data, media_type=item.media_type or "", name=item.name)
+    parsed = reads()
     return _no_text(item, list(parsed.notes)) if is_empty(parsed.blocks) else coding.parsed_to_bytes(parsed)
 
 

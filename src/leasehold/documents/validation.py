@@ -53,12 +53,12 @@ def _validate(item: ItemRow, readings: Readings) -> Outcome:
     media_type = found.media_type
     if not media_type:
         return Unread(EMPTY, item=item, settled=not racy)
+    if item.parameters.by_docling(media_type) or readers.readable(media_type):
+        return Done(FileRead(item, found.sha256, media_type, found.stat, racy))
     if what := readers.missing(media_type):
         detail = f"{media_type} -> {readers.to_install(what)}"
         return Unread(NOT_INSTALLED, detail, item, media_type, settled=not racy)
-    if not readers.readable(media_type):
-        return Unread(NO_READER, media_type, item, media_type, settled=not racy)
-    return Done(FileRead(item, found.sha256, media_type, found.stat, racy))
+    return Unread(NO_READER, media_type, item, media_type, settled=not racy)
 
 
 def write_read(connection: Connection, ended: Sequence[tuple[StepLease, Outcome]]) -> None:

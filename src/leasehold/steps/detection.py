@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache
+from mmap import mmap
 
 from leasehold.steps import media
 from leasehold.steps.decoding import mark_of
@@ -49,7 +50,7 @@ def language(media_type: str) -> str:
     return media_type.partition("language=")[2].strip()
 
 
-def detect(name: str, data: bytes) -> str:
+def detect(name: str, data: bytes | mmap) -> str:
     """Name the media type of a file.
 
     Args:
@@ -100,20 +101,20 @@ def _is_kind_of_text(media_type: str) -> bool:
     return essence(media_type) in TEXTS or media_type in media.OTHER_TEXT
 
 
-def _by_magic(data: bytes, head: bytes, named: str | None) -> str | None:
+def _by_magic(data: bytes | mmap, head: bytes, named: str | None) -> str | None:
     for offset, magic, media_type in media.MAGIC:
         if head.startswith(magic, offset):
             return _inside(media_type, data, head, named)
     return None
 
 
-def _inside(media_type: str, data: bytes, head: bytes, named: str | None) -> str:
+def _inside(media_type: str, data: bytes | mmap, head: bytes, named: str | None) -> str:
     """The format inside a container: many are zip or OLE files, and what is in them tells which, else the name."""
     found = None
     if media_type == "application/zip":
         found = _in_zip(data, head)
     elif media_type == "application/x-ole-storage":
-        found = next((of for stream, of in media.OLE_STREAMS if stream.encode("utf-16-le") in data), None)
+        found = next((of for stream, of in media.OLE_STREAMS if data.find(stream.encode("utf-16-le")) >= 0), None)
     elif media_type == "application/riff":
         return media.RIFF.get(head[8:12], BINARY)
     if found is not None:
@@ -123,7 +124,7 @@ def _inside(media_type: str, data: bytes, head: bytes, named: str | None) -> str
     return media_type
 
 
-def _in_zip(data: bytes, head: bytes) -> str | None:
+def _in_zip(data: bytes | mmap, head: bytes) -> str | None:
     """By what a zip says it is, then by its table of contents; by its head alone where that is missing."""
     for mark, of in media.ZIP_PARTS:
         if mark in head[:MARK_BYTES]:
@@ -138,7 +139,7 @@ def _in_zip(data: bytes, head: bytes) -> str | None:
     return None
 
 
-def _entries(data: bytes) -> Iterator[str]:
+def _entries(data: bytes | mmap) -> Iterator[str]:
     """The first names of a zip's table of contents; none where there is no such table."""
     end = data.rfind(b"PK\x05\x06", max(0, len(data) - 65_557))
     at = int.from_bytes(data[end + 16 : end + 20], "little") if end >= 0 else len(data)
@@ -150,7 +151,7 @@ def _entries(data: bytes) -> Iterator[str]:
         at += 46 + name + extra + comment
 
 
-def _is_late_pdf(data: bytes, head: bytes) -> bool:
+def _is_late_pdf(data: bytes | mmap, head: bytes) -> bool:
     """A PDF with something before its header, as mail programs and web servers leave it there; readers accept that."""
     return b"%PDF-" in head[:JUNK_BYTES] and b"startxref" in data[-JUNK_BYTES:] and b" obj" in data[-TAIL_BYTES:]
 

@@ -28,14 +28,15 @@ from leasehold.documents.models import Models
 from leasehold.documents.recipes import Parameters
 from leasehold.documents.sync import Planned, Source, Stopped
 from leasehold.documents.turns import turn
-from leasehold.errors import LeaseholdError, MassDelete, Refused, SeatLost
+from leasehold.errors import LeaseholdError, MassDelete, Refused, SeatLost, UsageError
 from leasehold.kernel import checks, groups, hooks
 from leasehold.kernel.holding import hold
 from leasehold.kernel.hooks import Hook
 from leasehold.kernel.steps import step_name
 from leasehold.logs import TEXT
-from leasehold.options import ArtifactOptions, EmbedOptions, LeaseOptions, ReaderOptions, SourceOptions
+from leasehold.options import ArtifactOptions, DoclingOptions, EmbedOptions, LeaseOptions, ReaderOptions, SourceOptions
 from leasehold.sources.paths import canonical_root
+from leasehold.steps.docling import open_docling
 from leasehold.stores import searching
 from leasehold.worker import room
 from leasehold.worker.documents import FACTORY
@@ -76,6 +77,7 @@ class IngestConfig:
     given: frozenset[str] | None = None
     embed: EmbedOptions = field(default_factory=EmbedOptions)
     readers: ReaderOptions = field(default_factory=ReaderOptions)
+    docling: DoclingOptions = field(default_factory=DoclingOptions)
     options: SourceOptions = field(default_factory=SourceOptions)
     lease: LeaseOptions = field(default_factory=LeaseOptions)
     processes: int = 2
@@ -100,6 +102,7 @@ class IngestConfig:
             "step_timeout_s": self.step_timeout_s,
             "embed": asdict(self.embed),
             "readers": asdict(self.readers),
+            "docling": asdict(self.docling),
             "artifacts": asdict(self.artifacts),
         }
 
@@ -252,9 +255,21 @@ class Ingest:
         Artifacts(config.target, config.artifacts).settle(session)
         self._workflow = groups.register(session, "documents", workflow(), hooks=config.hooks)
         parameters = Models(config.embed).settle(session, config.collection, config.parameters, config.given)
+        self._check_docling(parameters)
         collection = sync.open_collection(session, config.collection, parameters)
         self._sources = [sync.open_source(session, collection, root, config.options) for root in roots]
         self._accounts = {source.source_id: SourceAccount() for source in self._sources}
+
+    def _check_docling(self, parameters: Parameters) -> None:
+        """Before anything is written: its documents would wait for somebody who knows a server."""
+        if parameters.docling is None:
+            return
+        if not self.config.docling.urls:
+            raise UsageError(
+                f"The collection '{self.config.collection}' has documents read by docling, and no server is named.",
+                remedy="Set readers.docling.urls, for example to http://localhost:5001.",
+            )
+        open_docling(self.config.docling).close()
 
     def _sync(self, source: Source) -> bool:
         """Plan and apply one source, when it is its turn; False if it was cut short."""
