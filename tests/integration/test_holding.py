@@ -12,7 +12,7 @@ import time
 import pytest
 
 from leasehold.errors import Refused, SeatLost
-from leasehold.kernel import holders, seats
+from leasehold.kernel import holders, holding, seats
 from leasehold.kernel.holding import hold
 from leasehold.options import LeaseOptions
 
@@ -160,6 +160,27 @@ def test_eight_threads_that_want_one_seat_have_it_one_after_another(kernel, data
         thread.join(60)
     assert most == [1] * 8
     assert tokens == sorted(tokens)
+
+
+def test_a_seat_is_answered_for_only_once_a_heartbeat_has_confirmed_it(kernel, monkeypatch):
+    """A holder that was silent while it waited would count its seat as lost at once; and one that is broken between its
+    taking and that heartbeat is not answered for at all."""
+    real, broken = seats.take, []
+
+    def take(*args, **how):
+        taken = real(*args, **how)
+        if not broken:
+            broken.extend(seats.break_(kernel.session, KEY, by="me", force=True))
+        return taken
+
+    monkeypatch.setattr(seats, "take", take)
+    with holding._Keeper(kernel.session, "cli", "silent", LeaseOptions()) as keeper:
+        keeper._confirmed_s -= 1000
+        seat = holding._take(kernel.session, keeper, KEY, 10.0)
+        assert seat.token > broken[0].token
+        assert keeper.token == seat.token
+        assert time.monotonic() - keeper._confirmed_s < 900
+        assert not keeper.lost.is_set()
 
 
 @pytest.mark.one_server

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from worker_help import HERE, SHORT, ended, eventually, keeper_config, noted, submit
 
-from leasehold.kernel import holders
+from leasehold.kernel import holders, pauses
 from leasehold.options import LeaseOptions
 from leasehold.worker.keeper import Happening, Keeper
 
@@ -96,6 +96,25 @@ def test_steps_of_a_killed_child_run_elsewhere_within_a_second_and_none_of_them_
     assert [kernel.outcomes(step) for step in steps] == [[("succeeded", None)]] * 3
     assert {kernel.attempt(step) for step in steps} == {1}
     assert told.happened("died")[0].charged is None
+
+
+def test_only_what_a_dead_child_was_working_on_is_under_suspicion_and_its_neighbours_go_back_as_they_were(
+    kernel, story
+):
+    """The keeper reads it from the dead child's board. Method: two of ten leased steps have begun; the kind is paused,
+    so that what goes back stays where it is."""
+    told = story(processes=1, consumers={"*": 2}, kind_options={"prefetch": 8})
+    steps = submit(kernel, [told.gated() for _ in range(10)], "gentle")
+    eventually(lambda: len(told.began()) == 2 and {kernel.state(step) for step in steps} == {"leased"})
+    pauses.pause(kernel.session, "kind", "gentle")
+    os.kill(told.began()[0][2], signal.SIGKILL)
+    eventually(lambda: told.happened("died"))
+    assert {kernel.state(step) for step in steps} == {"ready"}
+    assert {step for step in steps if kernel.alone(step)} == {step for step, _, _, _ in told.began()}
+    pauses.resume(kernel.session, "kind", "gentle")
+    told.open_gate()
+    eventually(lambda: ended(kernel, steps))
+    assert {kernel.attempt(step) for step in steps} == {1}
 
 
 def test_a_step_that_was_all_its_dead_child_held_is_charged_and_runs_again_after_its_backoff(kernel, story):

@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 
 import pytest
-from test_worker_embedded import Witness, config
+from test_worker_embedded import Witness, calm_down, config
 from worker_help import eventually, eventually_async, submit
 
 from leasehold import Worker
@@ -73,6 +73,32 @@ def test_a_chains_steps_run_once_each_though_replies_of_claims_and_finishes_are_
     assert witness.runs == Counter(step + i for step in first for i in range(5))
     assert all(worker._ledger.empty for worker in workers)
     assert kernel.counted("lease") == 0
+
+
+def test_a_finish_that_was_never_answered_is_sent_again_as_it_was_and_its_successors_are_worked(database, kernel):
+    """Or they would be leased to a worker that knows nothing of them, and its slots promised to nobody.
+
+    Method: the finish commits, its reply is lost, and the database stays away for longer than the worker is patient.
+    """
+    witness = Witness()
+    plan = FaultPlan().at("drop_answers", of="leasehold.finish_and_lease(")  # sent alone: it has committed
+    for _ in range(6):
+        plan.at("drop", of="leasehold.finish", n=2)
+
+    async def story():
+        async with Worker(config(database, *chain_of(witness))) as worker:
+            calm_down(worker, 0.05)
+            await eventually_async(lambda: worker._listener.alive)
+            with plan.installed():
+                steps = await asyncio.to_thread(submit, kernel, [{"n": 7}], *KINDS)
+                await eventually_async(lambda: worker.counts.ended == 5)
+            assert plan.happened == {"drop_answers": 1, "drop": 6}
+            await eventually_async(lambda: worker._ledger.empty)
+            assert not any(worker._ledger.in_consumers.values())
+            return steps
+
+    (first,) = asyncio.run(story())
+    assert witness.runs == Counter(range(first, first + 5))
 
 
 def test_a_worker_whose_pool_is_busy_lets_the_policy_choose(database, kernel):

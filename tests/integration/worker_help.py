@@ -111,7 +111,13 @@ def kinds(target: Target, options: dict[str, Any]) -> list[Kind]:
     if options.get("broken"):
         raise RuntimeError("this factory is broken")
     return [
-        Kind(name="gentle", timeout_s=options.get("timeout_s", 30), run=gentle, page_max=10),
+        Kind(
+            name="gentle",
+            timeout_s=options.get("timeout_s", 30),
+            run=gentle,
+            page_max=10,
+            prefetch=options.get("prefetch", 0),
+        ),
         Kind(name="rough", timeout_s=options.get("timeout_s", 30), run=rough, page_max=10),
     ]
 

@@ -87,6 +87,18 @@ def test_leaving_gives_everything_back_uncharged(kernel):
     assert not lease.alone
 
 
+def test_leaving_does_not_hide_that_one_was_reaped(kernel, clock):
+    holder = kernel.holder("A")
+    clock.advance(31)
+    kernel.reap("B")
+    ended = "select ended_at, end_reason from leasehold.holder where holder_id = %s"
+    before = kernel.session.fetch(ended, (holder,))
+    clock.advance(5)
+    assert kernel.leave("A") == 0
+    assert kernel.session.fetch(ended, (holder,)) == before
+    assert before[0][1] == "reaped"
+
+
 def test_a_released_step_is_ready_at_once_and_not_charged(kernel):
     step = kernel.add_step()
     lease = kernel.claim()
@@ -227,6 +239,20 @@ def test_a_page_past_its_deadline_goes_back_uncharged_and_alone(kernel, clock):
     for run in runs:
         assert (kernel.state(run * 1024), kernel.attempt(run * 1024)) == ("ready", 1)
         assert kernel.alone(run * 1024)
+
+
+def test_a_lease_past_its_deadline_that_is_being_finished_is_left_to_its_finish(kernel, database, clock):
+    """The backstop neither waits nor takes away a step whose end is on its way."""
+    step = kernel.add_step()
+    lease = kernel.claim(by="A", deadline_s=5)
+    clock.advance(6)
+    with Race(database) as race:
+        race.begin("A")
+        assert race.do("A", lambda connection: kernel.within(connection).succeed(lease)) == ["accepted"]
+        assert kernel.expire_leases() == []
+        race.commit("A")
+    assert kernel.expire_leases() == []
+    assert kernel.outcomes(step) == [("succeeded", None)]
 
 
 def test_a_deadline_is_not_moved_by_heartbeats(kernel, clock):
