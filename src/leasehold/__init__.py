@@ -20,6 +20,7 @@ __all__ = [
     "HookCall",
     "Kind",
     "LeaseholdError",
+    "LifecycleBus",
     "PageContext",
     "Skip",
     "Snooze",
@@ -46,6 +47,7 @@ _HOMES = {
     "HookCall": "leasehold.types",
     "Kind": "leasehold.worker.kinds",
     "LeaseholdError": "leasehold.errors",
+    "LifecycleBus": "leasehold.worker.bus",
     "PageContext": "leasehold.worker.kinds",
     "Skip": "leasehold.types",
     "Snooze": "leasehold.types",
@@ -66,6 +68,7 @@ if TYPE_CHECKING:
     from leasehold.kernel.holding import hold
     from leasehold.kernel.hooks import Hook
     from leasehold.types import Done, ErrorClass, Event, HookCall, Skip, Snooze, StepError, StepLease
+    from leasehold.worker.bus import LifecycleBus
     from leasehold.worker.hooks import hook_kind
     from leasehold.worker.kinds import Kind, PageContext
     from leasehold.worker.worker import Worker, WorkerConfig

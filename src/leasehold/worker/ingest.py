@@ -39,8 +39,10 @@ from leasehold.sources.paths import canonical_root
 from leasehold.steps.docling import open_docling
 from leasehold.stores import searching
 from leasehold.worker import room
+from leasehold.worker.bus import LifecycleBus
 from leasehold.worker.documents import FACTORY
 from leasehold.worker.keeper import Happening, Keeper, KeeperConfig
+from leasehold.worker.tail import Tail
 
 log = logging.getLogger("leasehold.worker")
 
@@ -68,6 +70,7 @@ class IngestConfig:
         hooks: what is called when its groups, documents or steps start, end or fail.
         wait_hooks: stay until the calls for its groups have ended too; else they are left to the next worker.
         folders: where functions of hooks are looked for, besides what is installed.
+        bus: whose observers hear what happens meanwhile; they can hold nothing up.
     """
 
     target: Target
@@ -94,6 +97,7 @@ class IngestConfig:
     hooks: Sequence[Hook] = ()
     wait_hooks: bool = True
     folders: Sequence[str] = ()
+    bus: LifecycleBus | None = None
 
     @property
     def kind_options(self) -> dict[str, Any]:
@@ -214,7 +218,10 @@ class Ingest:
                 done first.
             Refused: another ingest changed the collection's parameters meanwhile; its word is the last.
         """
+        tail = Tail(self.config.target, self.config.bus) if self.config.bus is not None else None
         try:
+            if tail is not None:
+                tail.start()
             self._open()
             while self._pass():
                 pass
@@ -225,6 +232,8 @@ class Ingest:
         finally:
             self._stop_keeper()
             self._session.close()
+            if tail is not None:
+                tail.stop()
         if self._refusals:
             raise next(iter(self._refusals.values()))
         return self.report

@@ -42,6 +42,7 @@ from leasehold.types import Done, Outcome, StepError, StepLease
 from leasehold.worker import room
 from leasehold.worker.beats import Beats
 from leasehold.worker.board import Board
+from leasehold.worker.bus import LifecycleBus
 from leasehold.worker.claiming import Claimer, Delivery, delivery
 from leasehold.worker.consumers import Consumers
 from leasehold.worker.finishing import Finisher, Folder
@@ -53,6 +54,7 @@ from leasehold.worker.pools import Pools, check_kinds, pool_of
 from leasehold.worker.recording import Ended, GivenUp, Recorded, given_up, outcome_word, timed_out
 from leasehold.worker.standing import Standing
 from leasehold.worker.successors import Reservations, Reserved
+from leasehold.worker.tail import Tail
 from leasehold.worker.tallies import NOBODY, RELEASED, SUCCEEDED, Metrics
 from leasehold.worker.threads import Threads
 from leasehold.worker.tracing import Tracing
@@ -65,6 +67,8 @@ SWEEP_EVERY_S = 0.1
 INTERRUPTED_S = 0.5
 """How long interrupted steps may take to end, once a stop has run out of time."""
 LEAVE_S = 1.0
+TAIL_S = 1.0
+"""How long a stop waits until observers were told what has happened."""
 CLAIM_HANGS_S = 30.0
 RECORD_HANGS_S = 150.0
 """A call without an answer for this long is given up, and sent again on a new connection. A network that has forgotten
@@ -83,6 +87,7 @@ class WorkerConfig:
         poll_max_s: an idle worker looks for work at least this often; notifications wake it sooner.
         metrics: what is told about its claims and steps; nobody, unless somebody wants to know (`leasehold.metrics`).
         tracing: what makes spans of its steps (`worker.tracing.OpenTelemetry`); None: nobody does.
+        bus: whose observers hear what happens while the worker runs; they can hold nothing up.
     """
 
     database: str | Target
@@ -93,6 +98,7 @@ class WorkerConfig:
     poll_max_s: float = 2.0
     metrics: Metrics = NOBODY
     tracing: Tracing | None = None
+    bus: LifecycleBus | None = None
 
     @property
     def target(self) -> Target:
@@ -135,6 +141,7 @@ class Worker:
         self._drain: str | None = None
         self._last_stop: asyncio.Task[None] | None = None
         self._beats: Beats | None = None
+        self._tail = Tail(config.target, config.bus) if config.bus is not None else None
         self._pools: dict[str, Consumers] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._page_lines = Pool(
@@ -162,6 +169,8 @@ class Worker:
                     await self._in(self._claim_thread, self._check_room)
                     self._holder_id = await self._in(self._claim_thread, self._join)
                 await self._in(self._claim_thread, self._serve)
+                if self._tail is not None:
+                    await self._in(self._claim_thread, self._tail.start)
             except BaseException:
                 self._close()
                 raise
@@ -281,6 +290,8 @@ class Worker:
         if self._beats is not None:
             self._beats.stop_soon()
         await self._leave()
+        if self._tail is not None:
+            await asyncio.to_thread(self._tail.stop, TAIL_S)
 
     async def _until_settled(self) -> None:
         """Until every lease is settled, or the time is up."""
