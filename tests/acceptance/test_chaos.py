@@ -82,6 +82,48 @@ def test_an_ingest_under_every_attack_ends_in_the_digest_of_an_undisturbed_one(l
     assert {check["name"] for check in answer.json["checks"]} >= {"the invariants", "the proof"}
 
 
+@pytest.mark.timeout(900)
+def test_a_workflow_with_a_fork_a_join_two_hooks_and_a_failing_branch_ends_under_attack_as_it_does_in_peace(lab_cli):
+    """Five steps; some runs fail in one branch, some steps err once, some are killed between two checkpoints."""
+    deaths = 0
+    for seed in range(1, 9):
+        answer = lab_cli.run(
+            "chaos", "--workflow", "drill", "--runs", "2000" if SOAK else "40", "--group", "15", "--workers", "2",
+            "--for", "120s" if SOAK else "4s", "--seed", str(seed), "--kill-every", "0.8", "--drop-replies", "0.03",
+            "--rollbacks", "0.03", *(["--stop-every", "5", "--cut-every", "4"] if SOAK else []), "--json",
+            timeout_s=800,
+        )  # fmt: skip
+        assert answer.code == 0, answer.out + answer.err
+        body = answer.json
+        assert body["digest"] == body["undisturbed"]
+        assert {check["name"] for check in body["checks"]} >= {
+            "the invariants", "the final state of an undisturbed run", "one effect of a hook for each key"
+        }  # fmt: skip
+        assert body["effects"] == body["runs"] + -(-body["runs"] // 15)
+        deaths += body["deaths"]
+        if deaths >= 2 and not SOAK:
+            break
+    assert deaths >= 2
+
+
+@pytest.mark.timeout(300)
+def test_a_result_that_differs_from_the_one_in_peace_is_found(cluster):
+    """Method: in the attacked database one step's result is changed as it is written; nothing else is attacked."""
+    change = """
+        create function leasehold.changed() returns trigger language plpgsql as $$
+        begin
+            if new.step_id & 1023 = 2 and new.step_id >> 10 = 5 then new.result := '"another"'; end if;
+            return new;
+        end $$;
+        create trigger changed before insert on leasehold.step_result for each row execute function leasehold.changed();
+    """
+    options = ChaosOptions(workflow="drill", runs=8, workers=1, database=cluster.url)
+    report = Lab(options, prepare=lambda session: session.connection.execute(change)).run()
+    assert report.broken == ["the final state of an undisturbed run"]
+    (check,) = [one for one in report.checks if not one.held]
+    assert sorted(one.split(":")[0] for one in check.found) == ["missing", "too many"]
+
+
 MOMENTS = (
     "kill_before@leasehold.finish=0.04",  # between the work and the word about it
     "kill_after@leasehold.finish=0.04",  # in the middle of recording a page, effects and all
@@ -215,6 +257,8 @@ def children(pid: int) -> list[int]:
         ({"extra_faults": ("kill=1",)}, "kill_after"),
         ({"extra_faults": ("kill_after",)}, "has no chance"),
         ({"corpus": Path("x"), "runs": 5}, "--runs or --corpus"),
+        ({"corpus": Path("x"), "workflow": "drill"}, "--workflow or --corpus"),
+        ({"items": Path("x")}, "--items"),
         ({"database": "postgresql:///x", "db_restart_every_s": 1.0}, "own server"),
     ],
 )

@@ -17,6 +17,8 @@ from typing import Any
 
 from leasehold.chaos import workload
 from leasehold.chaos.attacks import Attacks
+from leasehold.chaos.drill import NAME
+from leasehold.chaos.drilling import Drilling
 from leasehold.chaos.hosts import Host, command_host, worker_host
 from leasehold.chaos.options import ChaosOptions
 from leasehold.chaos.server import Server
@@ -25,8 +27,9 @@ from leasehold.db.statements import load
 from leasehold.db.target import Target
 from leasehold.documents import proof as proving
 from leasehold.errors import LeaseholdError
-from leasehold.kernel import checks, groups, seats
+from leasehold.kernel import checks, groups, hooks, seats
 from leasehold.testing.proxy import Proxy
+from leasehold.workflows.finding import Places
 
 PACKAGE = "leasehold.chaos"
 TICK_S = 0.05
@@ -98,6 +101,8 @@ class Lab:
         self._hosts: list[Host] = []
         self._submitted: list[tuple[str, int, int]] = []
         self._said_at_s = 0.0
+        self._drilling: Drilling | None = None
+        self._in_peace: Counter[str] = Counter()
 
     def interrupt(self) -> None:
         """Stop as soon as possible, and clean up."""
@@ -105,6 +110,10 @@ class Lab:
 
     def run(self) -> Report:
         began = time.monotonic()
+        options = self.options
+        if options.workflow is not None:
+            places = Places(folder=options.workflows, modules=options.modules)
+            self._drilling = Drilling(options.workflow, places, options.items, options.runs)
         server = Server(self.options.database)
         try:
             self._server = server
@@ -123,6 +132,9 @@ class Lab:
             self._session = session
             workload.prepare(session)
             self._prepare(session)
+            if self._drilling is not None:
+                self._drilling.prepare(session)
+                self._drill_in_peace(self._drilling)
             if self.options.corpus is not None:
                 self._undisturbed()
             self._attack(url)
@@ -162,10 +174,11 @@ class Lab:
         for number in range(len(self._hosts), options.workers):
             name = f"host {number + 1}"
             log = folder / f"host{number + 1}"
-            if options.corpus is None:
+            if options.corpus is None and self._drilling is None:
                 host = worker_host(name, url, options.ttl_s, options.faults, log)
             else:
-                arguments = ["worker", "--processes", "1"]
+                known = self._drilling.arguments if self._drilling is not None else []
+                arguments = ["worker", "--processes", "1", *known]
                 host = command_host(name, arguments, url, options.ttl_s, options.faults, log)
             self._hosts.append(host)
         for host in self._hosts:
@@ -192,13 +205,19 @@ class Lab:
                 return
 
     def _settle(self) -> None:
-        """Work off what is left; at least for a moment, so that whoever was stopped can say what it has to say."""
+        """Work off what is left; at least for a moment, so that whoever was stopped can say what it has to say.
+
+        A workflow's items are all submitted, however few the noise has left time for, and may take their time.
+        """
         self._say("the noise is over; what is left is worked off")
-        began = time.monotonic()
-        while time.monotonic() < began + self.options.settle_s and not self._interrupted.wait(TICK_S):
+        began = moved = time.monotonic()
+        seen: tuple[int, ...] = ()
+        while time.monotonic() < moved + self.options.settle_s and not self._interrupted.wait(TICK_S):
             self._restart_hosts()
-            if self._finished(submitting=False) and time.monotonic() > began + LAST_WORDS_S:
+            if self._finished(submitting=self._drilling is not None) and time.monotonic() > began + LAST_WORDS_S:
                 return
+            if self._drilling is not None and (now := self._look()) != seen:
+                seen, moved = now, time.monotonic()
 
     def _restart_hosts(self) -> None:
         for host in self._hosts:
@@ -221,22 +240,32 @@ class Lab:
         self._tell(now)
         if submitting and open_groups < OPEN_GROUPS and self._more():
             return False
-        wanted = self.options.runs
+        wanted = self._wanted
+        if self._drilling is not None and self._drilling.hooks_under_way(self._session):
+            return False
         all_submitted = not submitting or (wanted is not None and self.report.runs >= wanted)
         return bool(all_submitted and open_groups == 0 and ended == added)
 
     def _more(self) -> bool:
         """Submit a group, if there is one to submit."""
-        first, wanted = self.report.runs, self.options.runs
+        first, wanted = self.report.runs, self._wanted
         count = self.options.group_runs if wanted is None else min(self.options.group_runs, wanted - first)
         if count <= 0:
             return False
         number = len(self._submitted)
         name = workload.workflow_of(number)
-        workload.submit(self._session, f"chaos {self.options.seed} {number}", name, first, count)
+        if self._drilling is not None:
+            self._drilling.submit(self._session, number, first, count)
+        else:
+            workload.submit(self._session, f"chaos {self.options.seed} {number}", name, first, count)
         self._submitted.append((name, first, count))
         self.report.runs += count
         return True
+
+    @property
+    def _wanted(self) -> int | None:
+        """How many runs there are to work; None: as many as fit into the time."""
+        return len(self._drilling.items) if self._drilling is not None else self.options.runs
 
     def _look(self) -> tuple[int, int, int, int]:
         row = self._session.fetch(load(PACKAGE, "progress"))[0]
@@ -272,6 +301,32 @@ class Lab:
         with Session(Target(url=url), application_name="leasehold chaos") as session:
             self.report.undisturbed = proving.digest(session, COLLECTION)
 
+    def _drill_in_peace(self, drilling: Drilling) -> None:
+        """The same items, worked in peace, on a database of their own."""
+        url = self._server.database()
+        log = self._server.folder / "undisturbed"
+        arguments = ["worker", "--processes", "1", *drilling.arguments]
+        host = command_host("undisturbed", arguments, url, 30.0, "", log)
+        self._hosts.append(host)
+        with Session(Target(url=url), application_name="leasehold chaos") as session:
+            drilling.prepare(session)
+            each = self.options.group_runs
+            submitted = [drilling.submit(session, number, first, each)
+                         for number, first in enumerate(range(0, len(drilling.items), each))]  # fmt: skip
+            host.start()
+            self._say("first, in peace: what the workflow comes to")
+            while not self._interrupted.wait(TICK_S):
+                for group_id in submitted:
+                    groups.fold(session, group_id)
+                if not groups.open_ids(session) and not drilling.hooks_under_way(session):
+                    break
+                if not host.alive:
+                    raise LeaseholdError(f"The workflow cannot be worked even undisturbed: {host.last_words}",
+                                         remedy="Let `leasehold worker` work it first.")  # fmt: skip
+            self._in_peace = drilling.state(session)
+        self._hosts.remove(host)
+        host.end_now()
+
     def _judge(self) -> None:
         report, session = self.report, self._session
         for group_id in groups.open_ids(session):
@@ -286,7 +341,9 @@ class Lab:
         self._check("every lock has been given back", not taken, "no seat is held for a step", taken)
         broken = [f"{rule}: {found}" for rule, found in checks.violations(session)]
         self._check("the invariants", not broken, "of the kernel, as SQL over every row", broken)
-        if self.options.corpus is None:
+        if self._drilling is not None:
+            self._judge_drilling(self._drilling)
+        elif self.options.corpus is None:
             self._judge_effects()
         else:
             self._judge_corpus()
@@ -313,6 +370,24 @@ class Lab:
         meant = {name: n for name, n in (("succeeded", report.runs - failed), ("failed", failed)) if n}
         self._check("only what was meant to fail has failed", ends == meant, f"{failed:,} of {report.runs:,} runs",
                     [] if ends == meant else [f"it ended {ends}, meant was {meant}"])  # fmt: skip
+
+    def _judge_drilling(self, drilling: Drilling) -> None:
+        report, session = self.report, self._session
+        early = drilling.results_without_success(session)
+        self._check("what a step gave stands with its success", not early, "no result without one", early)
+        calls = hooks.counts(session)
+        report.effects, unbalanced = drilling.effects(session)
+        if drilling.workflow.id == NAME:
+            self._check("one effect of a hook for each key", not unbalanced, f"{report.effects:,} effects", unbalanced)
+        state = drilling.state(session)
+        report.digest, report.undisturbed = (
+            workload.digest_of(sorted(found.elements())) for found in (state, self._in_peace)
+        )
+        made = sum(sum(states.values()) for states in calls.values())
+        differing = [f"missing: {line}" for line in (self._in_peace - state).elements()]
+        differing += [f"too many: {line}" for line in (state - self._in_peace).elements()]
+        told = f"{report.runs:,} runs and {made:,} calls of hooks, digest {report.digest[:16]}"
+        self._check("the final state of an undisturbed run", state == self._in_peace, told, differing)
 
     def _judge_corpus(self) -> None:
         report, session = self.report, self._session

@@ -28,6 +28,9 @@ class ChaosOptions:
         runs: work this many runs; None: as many as fit into `for_s`.
         for_s: attack for this long at most. Then the noise ends and what is left is worked off.
         corpus: ingest this folder instead of the synthetic workload.
+        workflow: work this workflow instead, twice; `drill` is built in.
+        items: the workflow's items, as JSON lines; at most `runs` of them.
+        workflows, modules: where it is looked for, besides what is installed.
         workers: hosts, each a keeper with one worker process.
         seed: draws the workload and the attacks.
         database: a server that is not ours, where the lab may make a database of its own to attack.
@@ -37,6 +40,10 @@ class ChaosOptions:
     runs: int | None = None
     for_s: float = 20.0
     corpus: Path | None = None
+    workflow: str | None = None
+    items: Path | None = None
+    workflows: str = ""
+    modules: tuple[str, ...] = ()
     workers: int = 3
     group_runs: int = 100
     seed: int = 1
@@ -80,6 +87,10 @@ class ChaosOptions:
                 "The lab restarts only its own server, and another one was given.",
                 remedy="Leave --database or --db-restart-every out.",
             )
+        if self.workflow is not None and self.corpus is not None:
+            raise UsageError("The lab works a workflow or a corpus.", remedy="Leave --workflow or --corpus out.")
+        if self.items is not None and self.workflow is None:
+            raise UsageError("Items are a workflow's.", remedy="Name it with --workflow, or leave --items out.")
         if self.corpus is not None and self.runs is not None:
             raise UsageError("A corpus has as many runs as files.", remedy="Leave --runs or --corpus out.")
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -87,6 +87,10 @@ def digest(rows: Iterator[tuple[int, int, str]]) -> str:
     for n, ix, value in rows:
         state.update(f"{n}.{ix}={value}\n".encode())
     return state.hexdigest()
+
+
+def digest_of(lines: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def planned(groups_of: Sequence[tuple[str, int, int]]) -> Iterator[tuple[int, int, str]]:

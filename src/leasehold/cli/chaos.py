@@ -20,6 +20,9 @@ EXIT = {"complete": 0, "failed": 1, "interrupted": 130}
 @click.option("--runs", type=int, metavar="N", help="Work N runs [as many as fit into --for].")
 @click.option("--for", "for_", metavar="TIME", help="Attack for this long, 20, 90s, 5m [20s; 10m with --runs].")
 @click.option("--corpus", type=common.PathThere(), metavar="FOLDER", help="Ingest a folder instead of made-up work.")
+@click.option("--workflow", metavar="NAME", help="Work a workflow instead, twice; `drill` is built in.")
+@click.option("--items", type=common.PathThere(), metavar="FILE", help="Its items, as JSON lines.")
+@common.places
 @click.option(
     "--workers", type=int, default=3, show_default=True, metavar="N", help="Hosts, each a keeper with a worker."
 )
@@ -39,8 +42,8 @@ EXIT = {"complete": 0, "failed": 1, "interrupted": 130}
 @click.option("--attack-given-server", is_flag=True, help="Allow --database: a new database there is attacked.")
 @common.common
 def chaos(
-    for_: str | None, attack_given_server: bool, seed: int | None, database: str | None, home: str | None,
-    as_json: bool, **given: Any,
+    for_: str | None, attack_given_server: bool, seed: int | None, workflows: str | None, modules: tuple[str, ...],
+    database: str | None, home: str | None, as_json: bool, **given: Any,
 ) -> int:  # fmt: skip
     """Kill, stop and cut off real workers, on a server of the lab's own, and then count whether anything was lost.
 
@@ -58,6 +61,9 @@ def chaos(
                                 "disturbed, add --attack-given-server.")  # fmt: skip
     if attack_given_server and database is None:
         raise UsageError("--attack-given-server needs --database: the lab does not take one from settings.")
+    if given["workflow"] is not None:
+        where = common.places_of(common.settings(None, None, **common.placed(workflows, modules)))
+        given |= {"workflows": where.folder, "modules": where.modules}
     options = options_of(given, for_, int(time.time()) % 100_000 if seed is None else seed, database)
     note(f"seed {options.seed}: {attacks_of(options)}")
     began = time.monotonic()
@@ -90,7 +96,7 @@ def options_of(given: dict[str, Any], for_: str | None, seed: int, database: str
         chosen |= ATTACKS_BY_DEFAULT
         if database is not None:
             del chosen["db_restart_every_s"]
-    long = given["runs"] is not None or given["corpus"] is not None
+    long = any(given[one] is not None for one in ("runs", "corpus", "workflow"))
     for_s = parse_time(for_, "--for") if for_ else 600.0 if long else 20.0
     return ChaosOptions(for_s=for_s, seed=seed, database=database, **chosen)
 
@@ -105,11 +111,13 @@ def again(options: Any) -> str:
     flags = [f"--{name.removesuffix('_s').replace('_', '-')} {value:g}" for name, value in options.attacks().items()]
     flags = ["--drop-notifies" if flag.startswith("--drop-notifies") else flag for flag in flags]
     flags = [*flags, *(f"--fault {shlex.quote(fault)}" for fault in options.extra_faults)] or ["--kill-every 0"]
-    work = f"--corpus {shlex.quote(str(options.corpus))}" if options.corpus else ""
-    work = f"--runs {options.runs}" if options.runs else work
+    places = [("--workflows", options.workflows), *(("--module", one) for one in options.modules)]
+    given = [("--runs", options.runs), ("--corpus", options.corpus), ("--workflow", options.workflow),
+             ("--items", options.items), *places]  # fmt: skip
+    work = [f"{flag} {shlex.quote(str(value))}" for flag, value in given if value]
     shape = f"--for {options.for_s:g}s --workers {options.workers} --group {options.group_runs} --ttl {options.ttl_s:g}"
     where = "--attack-given-server --database URL" if options.database else ""
-    parts = ["leasehold chaos", work, shape, f"--seed {options.seed}", *flags, where]
+    parts = ["leasehold chaos", *work, shape, f"--seed {options.seed}", *flags, where]
     return " ".join(filter(None, parts))
 
 

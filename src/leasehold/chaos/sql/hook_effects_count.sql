@@ -1,0 +1,1 @@
+select count(*) from leasehold_chaos.hook_effect

@@ -1,0 +1,1 @@
+select step_id, result from leasehold.step_result
