@@ -252,6 +252,7 @@ class Workbench:
             attempts = tuple(
                 Attempt(names[one.step_id], one.attempt, one.ended, one.reason, one.detail)
                 for one in runs.outcomes(self.session, fact.run_id)
+                if one.attempt  # what never began was cancelled with its run
             )
             results = {names[step_id]: result for step_id, result in rows}
             found.append(RunEnd(fact.item, str(fact.ended), results, attempts))
