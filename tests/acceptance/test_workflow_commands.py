@@ -33,6 +33,10 @@ def cut(context: Context[Cut]):
 async def count(context):
     return len(context.parent)
 
+def told(call):
+    if call.event.data.get("failed"):
+        raise StepError("nobody there")
+
 @step(timeout_s=30)
 def join(context):
     return context.parents
@@ -44,6 +48,8 @@ steps:
   - {method: "wf_steps:cut", after: read}
   - {method: "wf_steps:count", after: read}
   - {method: "wf_steps:join", after: [cut, count]}
+hooks:
+  - {name: told, on: group_end, call: "wf_steps:told", attempts_max: 1}
 """
 
 
@@ -84,6 +90,7 @@ def test_items_are_submitted_worked_and_answered(cli, look, flows, tmp_path):
     assert (body["outcome"], body["group"]["succeeded"], body["group"]["failed"]) == ("failed", 2, 1)
     assert result(look, body["group"]["group_id"]) == [{"cut": "s", "count": 5}, {"cut": "f", "count": 3}]
     assert "a word on standard output" in done.err
+    assert body["hooks"] == {"told": {"failed": 1}}, "it was waited for"
 
     (row,) = [one for one in cli.run("params", "list", "--workflows", flows, "--json").json["sets"] if one["stored"]]
     assert (row["name"], row["stored"]["groups"], row["digest"]) == ("small", 1, row["stored"]["digest"])

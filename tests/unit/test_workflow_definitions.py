@@ -73,7 +73,7 @@ steps:
   - {name: right, method: "_wf_methods:slow", after: [first], timeout_s: 2, retries: 0}
   - {name: last, method: "_wf_methods:read", after: [left, right], seat: "store:a", breaker_after: 5}
 hooks:
-  - {name: told, on: [group_end, run_failed], call: "_wf_methods:told", retries: 1}
+  - {name: told, on: [group_end, run_failed], call: "_wf_methods:told", attempts_max: 2}
 """
 
 

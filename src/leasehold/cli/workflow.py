@@ -132,19 +132,21 @@ def validate(
 @click.option("--work", is_flag=True, help="Wait, and work meanwhile: as `leasehold worker` beside this command.")
 @click.option("--processes", type=int, metavar="P", help="Worker processes of --work [one per core].")
 @click.option("--timeout", "timeout", metavar="TIME", help="Wait no longer than this: 90, 90s, 5m, 1h. Exit code 3.")
+@click.option("--no-wait-hooks", is_flag=True, help="Do not wait for calls of hooks; a worker makes them.")
 @click.option("--dry-run", is_flag=True, help="Only check the items and parameters, and count.")
 @common.places
 @common.common
 def run(
     name: str, items: str | None, files: tuple[Path, ...], set_name: str, sets: tuple[str, ...], key: str | None,
     label: str, weight: int, priority: int, failures_max: int | None, wait: bool, work: bool, processes: int | None,
-    timeout: str | None, dry_run: bool, workflows: str | None, modules: tuple[str, ...], database: str | None,
+    timeout: str | None, no_wait_hooks: bool, dry_run: bool, workflows: str | None, modules: tuple[str, ...],
+    database: str | None,
     home: str | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Submit items to a workflow as one group: one run for each, under the parameters of now, whatever is edited later.
 
-    Exit code 0 when submitted, or with --wait when it has succeeded; 1 when more failed than it bears; 3 when the time
-    was over first.
+    Exit code 0 when submitted, or with --wait when it has succeeded and its hooks were called; 1 when more failed than
+    it bears, or a hook; 3 when the time was over first.
     """
     from leasehold.workflows import parameter_sets, submitting
 
@@ -173,7 +175,7 @@ def run(
             return answer(session, group, "complete", as_json=as_json)
         helper = worker_beside(chosen, processes) if work else None
         try:
-            ended = wait_for(session, group.group_id, limit_s, helper)
+            ended = wait_for(session, group.group_id, limit_s, helper, hooks=not no_wait_hooks)
         finally:
             if helper is not None:
                 stop(helper)
@@ -181,18 +183,22 @@ def run(
 
 
 def answer(session: Any, group: Any, outcome: str, *, as_json: bool) -> int:
-    from leasehold.kernel import groups
+    from leasehold.kernel import groups, hooks
 
     state = groups.state(session, group.group_id)
     assert state is not None
+    calls = hooks.counts(session, [group.group_id])
     if as_json:
-        emit(outcome, group=asdict(state), created=group.created, workflow_id=group.workflow_id,
+        emit(outcome, group=asdict(state), hooks=calls, created=group.created, workflow_id=group.workflow_id,
              parameter_set=group.set_id)  # fmt: skip
     elif state.completed:
         say(f"group {group.group_id}: {state.succeeded:,} succeeded, {state.failed:,} failed, "
             f"{state.cancelled:,} skipped or cancelled")  # fmt: skip
         if state.failed:
             note(f"  -> leasehold group show {group.group_id}")
+        if failed := sum(one.get("failed", 0) for one in calls.values()):
+            say(f"{counted(failed, 'call')} of hooks failed")
+            note("  -> leasehold hook list")
     else:
         say(f"group {group.group_id}: {state.ended:,} of {state.added:,} runs have ended")
     return EXIT[outcome]
@@ -237,9 +243,11 @@ def files_below(paths: Sequence[Path]) -> Iterator[Any]:
 # -- waiting ----------------------------------------------------------------------------------------------------------
 
 
-def wait_for(session: Any, group_id: int, limit_s: float | None, helper: Any) -> str:
-    """How the group's round ended: complete or failed; partial when the time was over first."""
+def wait_for(session: Any, group_id: int, limit_s: float | None, helper: Any, *, hooks: bool) -> str:
+    """How the group's round ended, and with *hooks* every call of its hooks: complete or failed; partial when the time
+    was over first."""
     from leasehold.kernel import groups
+    from leasehold.kernel import hooks as calls
 
     began = said = time.monotonic()
     while True:
@@ -247,7 +255,10 @@ def wait_for(session: Any, group_id: int, limit_s: float | None, helper: Any) ->
         state = groups.state(session, group_id)
         assert state is not None
         if state.completed:
-            return "complete" if state.outcome == "succeeded" else "failed"
+            counted_calls = calls.counts(session, [group_id]) if hooks else {}
+            if not calls.under_way(counted_calls):
+                fine = state.outcome == "succeeded" and not any(one.get("failed") for one in counted_calls.values())
+                return "complete" if fine else "failed"
         now = time.monotonic()
         if limit_s is not None and now - began > limit_s:
             return "partial"

@@ -250,13 +250,7 @@ class _Checker:
 
     def _hook(self, one: Hook | Mapping[str, Any], path: tuple[str, ...]) -> Hook | None:
         try:
-            if isinstance(one, Hook):
-                hook = one
-            else:
-                given = {"attempts_max" if key == "retries" else key: value for key, value in one.items()}
-                if "attempts_max" in given:
-                    given["attempts_max"] += 1
-                hook = Hook(**given)
+            hook = one if isinstance(one, Hook) else Hook(**one)
             if not hook.call.startswith(("http://", "https://")):
                 importable(hook.call)
         except UsageError as error:

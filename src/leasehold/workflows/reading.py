@@ -55,8 +55,8 @@ HOOK_KEYS: dict[str, Key] = {
               + ", ".join(f"`{one}`" for one in EVENTS) + ".", required=True),
     "call": Key(str, "`module:function`, or an address that the event is posted to.", required=True),
     "timeout_s": Key(float, "Seconds that one attempt may take. 30 without more."),
-    "retries": Key(int, "How often it is tried again, 0 to 999. 4 without more."),
-    "backoff_s": Key(float, "The pause before the first retry; it doubles with each. 2 without more."),
+    "attempts_max": Key(int, "How often it is tried in all, 1 to 1000. 5 without more."),
+    "backoff_s": Key(float, "The pause before the second attempt; it doubles with each. 2 without more."),
     "backoff_max_s": Key(float, "What the pause grows to at most. 300 without more."),
 }  # fmt: skip
 SET_KEYS: dict[str, Key] = {
