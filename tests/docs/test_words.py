@@ -18,7 +18,7 @@ from leasehold.kernel.hooks import EVENTS
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src/leasehold"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-PRINTING = ("cli", "claims", "db", "documents", "sources")
+PRINTING = ("cli", "claims", "db", "doctor", "documents", "sources")
 HINTS = [
     SOURCE / "errors.py",
     SOURCE / "kernel/why.py",

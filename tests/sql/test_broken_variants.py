@@ -586,7 +586,7 @@ VARIANTS |= {
     "a prune does not look again under its lock": Variant(
         "prune_swap",
         test_prune.test_a_retry_that_commits_while_a_prune_waits_is_seen,
-        (("where not exists (select from pruning x where x.run_id = l.run_id and x.live))", "where false)"),),
+        (("where not exists (select from pruning_kept x where x.run_id = l.run_id and x.live))", "where false)"),),
     ),
     "a prune does not ask whether a kept group had a round meanwhile": Variant(
         "prune_swap",

@@ -109,8 +109,9 @@ def migrate(as_sql: bool, database: str | None, home: str | None, as_json: bool)
 
 
 @db.command()
+@click.option("--command", "-c", metavar="SQL", help="Run this and end.")
 @common.common
-def shell(database: str | None, home: str | None, as_json: bool) -> int:
+def shell(command: str | None, database: str | None, home: str | None, as_json: bool) -> int:
     """Open psql on the database, with our schema on its path."""
     from leasehold.db.binaries import find_binaries
     from leasehold.db.routes import without_password
@@ -127,7 +128,7 @@ def shell(database: str | None, home: str | None, as_json: bool) -> int:
     address, password = without_password(url)
     if password:  # a command line can be read by everybody on the machine
         os.environ["PGPASSWORD"] = password
-    os.execv(psql, [psql, address])
+    os.execv(psql, [psql, address, *(["-c", command] if command else [])])
 
 
 def own_server(database: str | None, home: str | None, verb: str) -> Any:

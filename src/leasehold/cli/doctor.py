@@ -12,9 +12,9 @@ from leasehold.cli.ingest import hands
 @click.command()
 @common.common
 def doctor(database: str | None, home: str | None, as_json: bool) -> int:
-    """Look at the routes to the database, at its room, and at the workers; changes nothing.
+    """Look at everything that work depends on: routes, the server, its upkeep, workers, what waits; changes nothing.
 
-    Exit code 1 when something is bad. A warning is worth reading, and exits 0.
+    Exit code 1 when something is bad, or could not be looked at. A warning is worth reading, and exits 0.
     """
     from leasehold.doctor import CHECKS, Subject, Verdict, run, worst
 

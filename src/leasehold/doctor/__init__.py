@@ -15,12 +15,34 @@ from __future__ import annotations
 
 from leasehold.doctor.checks import Check, Finding, Subject, Verdict, run, worst
 from leasehold.doctor.routes import check_routes, check_sessions
+from leasehold.doctor.server import check_clock, check_disk, check_migrations, check_server, check_snapshots
+from leasehold.doctor.work import (
+    check_groups,
+    check_hooks,
+    check_leases,
+    check_listeners,
+    check_partitions,
+    check_seats,
+    check_work,
+)
 from leasehold.doctor.workers import check_workers
 
 CHECKS: dict[str, Check] = {
     "routes": check_routes,
     "sessions": check_sessions,
+    "server": check_server,
+    "migrations": check_migrations,
+    "clock": check_clock,
+    "disk": check_disk,
+    "snapshots": check_snapshots,
+    "partitions": check_partitions,
     "workers": check_workers,
+    "listeners": check_listeners,
+    "work": check_work,
+    "leases": check_leases,
+    "seats": check_seats,
+    "groups": check_groups,
+    "hooks": check_hooks,
 }
 """In the order in which they are shown."""
 

@@ -92,7 +92,7 @@ def look(session: Session, *, older_than_s: float, keep_failed: bool, needed: Ne
     """What `prune` would do; changes nothing. Ranges that it would close first are said as if they were closed."""
     would_close = _close(session, older_than_s, do=False)
     found = Pruned(closed=would_close)
-    for number, size, closed in _ranges(session):
+    for number, size, closed in ranges(session):
         params = {"range": number, "older": older_than_s, "keep_failed": keep_failed,
                   "needed": list(needed(session, number * RANGE_RUNS, (number + 1) * RANGE_RUNS))}  # fmt: skip
         runs, goes, live, keeping = session.fetch(load(PACKAGE, "range_counts"), params)[0]
@@ -130,7 +130,7 @@ def prune(
     done = Pruned()
     done.closed = _close(session, older_than_s, do=True)
     done.tables += _drop(session)
-    for number, size, is_closed in _ranges(session):
+    for number, size, is_closed in ranges(session):
         if is_closed:
             one = _prune_range(session, number, size, older_than_s, keep_failed, needed)
             done.ranges.append(one)
@@ -160,7 +160,8 @@ def event_ranges(session: Session) -> list[EventRange]:
     ]
 
 
-def _ranges(session: Session) -> list[tuple[int, int, bool]]:
+def ranges(session: Session) -> list[tuple[int, int, bool]]:
+    """(number, bytes, closed) of each range of runs that has partitions, oldest first."""
     return [(int(row[0]), int(row[1]), bool(row[2])) for row in session.fetch(load(PACKAGE, "call_ranges"))]
 
 

@@ -27,6 +27,7 @@ from leasehold.kernel import groups, holders, steps
 from leasehold.kernel.holders import Kept
 from leasehold.options import LeaseOptions
 from leasehold.worker.silence import Watch
+from leasehold.worker.snapshots import SnapshotWatch
 from leasehold.worker.standing import Standing
 
 log = logging.getLogger("leasehold.worker")
@@ -138,6 +139,7 @@ class Beats:
         self._bounds = ((self._beat_line, lease.heartbeat_s), (self._duty_line, max(HANGS_S, lease.heartbeat_s)))
         self.duties = Duties(self._duty_line, lease, look)
         self._watch = Watch(self._duty_line, standings)
+        self._snapshots = SnapshotWatch(self._duty_line)
         self.confirmed_s = time.monotonic()
         loops = {"heartbeat": self._beat_loop, "duties": self._duty_loop, "bounds": self._bound_loop}
         self._threads = [
@@ -187,6 +189,7 @@ class Beats:
         while not self._stopping.wait(TICK_S):
             self._try("duties", lambda: self.duties.tick(self._holder_ids()))
             self._try("the watch for silence", self._watch.look)
+            self._try("the watch for old snapshots", self._snapshots.look)
 
     def _bound_loop(self) -> None:
         look_every_s = min(0.5, self._lease.heartbeat_s / 4)

@@ -23,6 +23,8 @@ from leasehold.errors import LeaseholdError
 
 log = logging.getLogger("leasehold.worker")
 
+NAME = "leasehold listener"
+"""The application name of its session."""
 ECHO_EVERY_S = 30.0
 ECHO_WITHIN_S = 5.0
 TICK_S = 0.5
@@ -72,7 +74,7 @@ class Listener:
         while not self._stopping.is_set():
             pause_s = 1.0
             try:
-                with connect(self._target, route="direct", application_name="leasehold listener") as connection:
+                with connect(self._target, route="direct", application_name=NAME) as connection:
                     self._connection = connection
                     self._listen(connection)
             except _Deaf:

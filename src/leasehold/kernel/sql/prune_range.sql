@@ -75,9 +75,12 @@ begin
         verdict := case when gone = 0 then 'nothing' else 'held' end;
         return;
     end if;
+    create temporary table pruning_kept (run_id bigint primary key, live boolean) on commit drop;
+    insert into pruning_kept select x.run_id, x.live from pruning x where not x.goes;
+    analyze pruning_kept;
     create temporary table pruning_groups on commit drop as
     select g.group_id, g.round from leasehold.run_group g
-     where g.group_id in (select x.group_id from pruning x where not x.goes);
+     where g.group_id in (select distinct x.group_id from pruning x where not x.goes);
     select max(o.at) into v_until from leasehold.run_outcome o join pruning x using (run_id) where x.goes;
 
     if kept > 0 then
@@ -97,9 +100,11 @@ begin
     on conflict (group_id) do update
        set at = excluded.at, succeeded = p.succeeded + excluded.succeeded, failed = p.failed + excluded.failed,
            cancelled = p.cancelled + excluded.cancelled;
-    with touched as materialized (select distinct x.group_id from pruning x where x.goes and not x.hook),
-    cut as (
-        delete from leasehold.group_span s using touched t
+    create temporary table pruning_touched (group_id bigint primary key) on commit drop;
+    insert into pruning_touched select distinct x.group_id from pruning x where x.goes and not x.hook;
+    analyze pruning_touched;
+    with cut as (
+        delete from leasehold.group_span s using pruning_touched t
          where s.group_id = t.group_id and s.first_run < c_end and s.last_run >= c_first
         returning s.group_id, s.first_run, s.last_run)
     insert into leasehold.group_span (group_id, first_run, last_run)
@@ -110,8 +115,7 @@ begin
     select i.group_id, min(i.run_id), max(i.run_id)
       from (select x.group_id, x.run_id, x.run_id - row_number() over (partition by x.group_id order by x.run_id) as island
               from pruning x
-             where not x.goes and not x.hook
-               and x.group_id in (select y.group_id from pruning y where y.goes and not y.hook)) i
+              join pruning_touched t using (group_id) where not x.goes and not x.hook) i
      group by i.group_id, i.island;
     delete from leasehold.hook_call h using pruning x
      where x.goes and x.hook and h.step_id >= c_first * 1024 and h.step_id < c_end * 1024 and h.step_id >> 10 = x.run_id;

@@ -20,7 +20,7 @@ begin
         execute format('lock table only leasehold.%I in access exclusive mode', v_table);
     end loop;
     if exists (select from leasehold.live_runs(c_first, c_end) l(run_id)
-                where not exists (select from pruning x where x.run_id = l.run_id and x.live))
+                where not exists (select from pruning_kept x where x.run_id = l.run_id and x.live))
        or exists (select from pruning_groups p join leasehold.run_group g using (group_id) where g.round <> p.round)
     then
         return false;
