@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from documents_by_hand import Library
 
-from leasehold.documents.filters import Filter, pattern_to_regex
+from leasehold.documents.filters import Filter, pattern_to_regex, why_nothing
 from leasehold.documents.search import search
 from leasehold.errors import NotFound, UsageError
 
@@ -155,3 +155,12 @@ def test_highlights_are_the_words_of_the_question_in_the_snippet(library):
     only = Filter(paths=("/roof.md",))
     (answer,) = search(library.session, "the old roof", collection="default", limit=1, only=only)
     assert [answer.snippet[start:end] for start, end in answer.highlights] == ["roof", "old"]
+
+
+def test_a_filter_that_lets_nothing_through_is_told_from_a_question_without_an_answer(library):
+    assert "of the type nosuch; there are" in why_nothing(library.session, "default", Filter(types=("nosuch",)))
+    assert "text/markdown" in why_nothing(library.session, "default", Filter(types=("nosuch",)))
+    path = Filter(types=("md",), paths=("nowhere/*",))
+    assert "let through" in why_nothing(library.session, "default", path)
+    assert not why_nothing(library.session, "default", Filter(types=("md",)))
+    assert not why_nothing(library.session, "default", Filter())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -10,6 +11,8 @@ from leasehold.cli import common
 from leasehold.cli.common import by_reason, counted, emit, say
 
 DEFECTS_SHOWN = 20
+FAILURES_SHOWN = 10
+FAILURES_MAX = 1000
 
 
 @click.command()
@@ -22,21 +25,25 @@ def proof(collection: str | None, with_digest: bool, database: str | None, home:
     Exit code 0 when the account holds, 1 when it does not.
     """
     from leasehold.documents import proof as proving
+    from leasehold.documents import reports
 
     chosen = common.settings(database, home)
     with common.open_session(chosen) as session:
         found = proving.prove(session, collection)
         names = sorted({one.collection for one in found.sources} | ({collection} if collection else set()))
         digests = {name: proving.digest(session, name) for name in names} if with_digest else {}
+        sources = [one.source_id for one in reports.source_states(session, collection)]
+        failures = reports.troubles(session, states=["failed"], sources=sources, limit=FAILURES_MAX)
     if as_json:
-        emit("complete" if found.holds else "failed", **as_dict(found), digests=digests)
+        emit("complete" if found.holds else "failed", **as_dict(found), digests=digests,
+             failures=[one.as_dict() for one in failures])  # fmt: skip
     else:
-        for line in lines(found, digests):
+        for line in lines(found, digests, failures):
             say(line)
     return 0 if found.holds else 1
 
 
-def lines(found: Any, digests: dict[str, str]) -> list[str]:
+def lines(found: Any, digests: dict[str, str], failures: Sequence[Any] = ()) -> list[str]:
     said = []
     for one in found.sources:
         pending = f" + pending {one.pending:,}" if one.pending else ""
@@ -51,6 +58,10 @@ def lines(found: Any, digests: dict[str, str]) -> list[str]:
             said.append(f"  skipped: {by_reason(one.skipped)}")
         if one.failed:
             said.append(f"  failed: {by_reason(one.failed)}")
+    said += [f"failed: {one.path}: {one.reason}{f' -> {one.remedy}' if one.remedy else ''}"
+             for one in failures[:FAILURES_SHOWN]]  # fmt: skip
+    if (left := sum(sum(one.failed.values()) for one in found.sources) - FAILURES_SHOWN) > 0:
+        said.append(f"… and {left:,} more: leasehold status --failed")
     said.append(f"{counted(found.documents, 'document')} and {counted(found.chunks, 'chunk')} counted in the store")
     if found.refused:
         late = ", ".join(f"{n:,} by {verb}" for verb, n in sorted(found.refused.items()))

@@ -38,20 +38,21 @@ def search(
     Exit code 1 when nothing was found.
     """
     from leasehold.documents import search as searching
-    from leasehold.documents.filters import Filter
+    from leasehold.documents.filters import Filter, why_nothing
 
     chosen = common.settings(database, home, **{"ingest.collection": collection})
     only = Filter(paths=paths, types=types, sources=sources, after=day(after), before=day(before))
     with common.open_session(chosen) as session:
         answers = searching.search(session, " ".join(question), collection=chosen.ingest.collection, limit=limit,
                                    embed=chosen.embed, only=only, around=around)  # fmt: skip
+        why = "" if answers else why_nothing(session, chosen.ingest.collection, only)
     if as_json:
         emit("complete" if answers else "nothing_found", question=" ".join(question),
              collection=chosen.ingest.collection, answers=[asdict(one) for one in answers])  # fmt: skip
         return 0 if answers else 1
     told(answers, around)
     if not answers:
-        note("nothing found")
+        note(f"nothing found: {why}" if why else "nothing found")
     return 0 if answers else 1
 
 

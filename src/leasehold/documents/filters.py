@@ -72,6 +72,20 @@ def allowed(session: Session, collection_id: int, chosen: Filter) -> Allowed | N
     return Allowed([item for item, _ in rows], sorted({document for _, document in rows}))
 
 
+def why_nothing(session: Session, collection: str, chosen: Filter) -> str:
+    """Why a search with *chosen* could find nothing; '' when the filter lets some documents through."""
+    rows = session.fetch(load(PACKAGE, "collection_find"), (collection,))
+    found = allowed(session, rows[0][0], chosen) if rows else None
+    if found is None or found.documents:
+        return ""
+    if chosen.types:
+        alone = allowed(session, rows[0][0], Filter(types=chosen.types))
+        if alone is not None and not alone.documents:
+            there = ", ".join(name for (name,) in session.fetch(load(PACKAGE, "types_of"), (rows[0][0],)))
+            return f"no document of '{collection}' is of the type {' or '.join(chosen.types)}; there are {there}"
+    return f"no document of '{collection}' is among what the filters let through"
+
+
 def pattern_to_regex(pattern: str) -> str:
     """A regular expression of PostgreSQL that matches whole paths as *pattern* does.
 
