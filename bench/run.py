@@ -45,6 +45,8 @@ def main() -> None:
         subprocess.run([sys.executable, HERE / script, "--url", server.url, *args.split()], check=True)
     print("-- readers.py", flush=True)
     subprocess.run([sys.executable, HERE / "readers.py"], check=True)
+    print("-- mixed.py", flush=True)
+    subprocess.run([sys.executable, HERE / "mixed.py"], check=True)
     for args in ("--files 12000", "--noop-files 100000"):
         print(f"-- ingest.py {args}", flush=True)
         subprocess.run([sys.executable, HERE / "ingest.py", *args.split()], check=True)

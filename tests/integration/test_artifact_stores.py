@@ -173,12 +173,14 @@ def test_a_death_between_an_object_and_its_row_leaves_no_row_without_an_object_a
     """Method: a worker dies when it records its first results, after they were written. The step runs again, under
     another key; what the dead one wrote is a stray until it is old enough."""
     with monkeypatch.context() as patched:
+        killed = HandIngest(library.config(artifacts=place.options))
 
         def die(*_: Any) -> None:
+            killed.stop()
             raise Killed
 
         patched.setattr(recipe_steps.database, "save", die)
-        assert HandIngest(library.config(timeout_s=0.5, artifacts=place.options)).run().outcome == "partial"
+        assert killed.run().outcome == "interrupted"
     left = place.lying()
     assert left
     assert rows(library) == set()
