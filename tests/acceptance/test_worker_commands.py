@@ -39,6 +39,17 @@ def test_a_worker_answers_with_metrics_and_ends_when_it_is_drained_from_elsewher
     assert "drained: what was held is finished" not in answer.err
 
 
+def test_an_ingest_answers_with_what_its_workers_did(cli, tmp_path):
+    """Method: the last kind is paused, so that the ingest waits while it is asked."""
+    (tmp_path / "one.txt").write_text("a lease has a holder, a token and an expiry")
+    assert cli.run("ingest", tmp_path).code == 0
+    assert cli.run("kind", "pause", "store").code == 0
+    (tmp_path / "two.txt").write_text("a keeper does not work, and a worker does not keep")
+    url = serving(cli.start("ingest", tmp_path, "--metrics", "0", "--processes", "1"))
+    until(lambda: 'leasehold_steps_total{kind="embed",outcome="succeeded"} 1.0' in _read(url), "its worker counts")
+    until(lambda: 'leasehold_queue_steps{kind="store",state="blocked"} 1.0' in _read(url), "the rows say what waits")
+
+
 def _workers(cli) -> list[dict]:
     return cli.run("worker", "list", "--json").json["workers"]
 

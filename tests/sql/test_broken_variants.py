@@ -499,6 +499,16 @@ VARIANTS = {
         test_seats.test_a_cancelled_group_with_a_running_step_leaves_no_orphan_seat,
         (("perform leasehold.seats_of_leases_back(v_tokens);", "null;"),),
     ),
+    "a heartbeat does not say that its worker is drained": Variant(
+        "holder_heartbeat",
+        test_holders.test_a_drained_worker_is_told_with_its_heartbeat_until_it_is_resumed,
+        (("           k.drain\n", "           null::text\n"),),
+    ),
+    "whoever holds something is drained": Variant(
+        "holder_drain",
+        test_holders.test_nobody_but_a_living_worker_is_drained,
+        (("and h.kind = 'worker' and h.ended_at is null", ""),),
+    ),
     "who is in line keeps its place after its end": Variant(
         "seats_of_holders_back",
         test_seats.test_an_ended_holder_takes_nothing_and_keeps_no_place_in_line,

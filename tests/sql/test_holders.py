@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from leasehold.errors import HolderGone
+from leasehold.errors import HolderGone, UsageError
 from leasehold.kernel import holders
 from leasehold.testing.faults import FaultPlan
 from leasehold.testing.races import Race, together
@@ -404,3 +404,37 @@ def test_reaping_one_holder_steps_over_it_while_it_is_being_renewed(database, ke
         assert race.do("B", lambda connection: holders.reap_these(kernel.within(connection).session, [holder])) == 0
         race.commit("A")
     assert holders.reap_these(kernel.session, [holder]) == 0
+
+
+# -- drained ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_drained_worker_is_told_with_its_heartbeat_until_it_is_resumed(kernel):
+    """And keeps what it holds meanwhile."""
+    kernel.add_step("work")
+    lease = kernel.claim()
+    first, second = kernel.holder("A"), kernel.holder("B")
+
+    def told() -> list[str | None]:
+        kept = holders.heartbeat(kernel.session, [first, second])
+        assert kept[first].tokens == {lease.token}
+        return [kept[one].drain for one in (first, second)]
+
+    assert holders.drain(kernel.session, [first], holders.END, by="ann") == [first]
+    assert told() == ["end", None]
+    assert holders.drain(kernel.session, [first, second], holders.IDLE, by="ben") == [first, second]
+    assert told() == ["idle", "idle"]
+    assert [(one.drain, one.drained_by) for one in holders.living(kernel.session)] == [("idle", "ben")] * 2
+    assert holders.drain(kernel.session, [second], None) == [second]
+    assert told() == ["idle", None]
+    assert kernel.succeed(lease) == ["accepted"]
+
+
+def test_nobody_but_a_living_worker_is_drained(kernel):
+    ended = kernel.holder("A")
+    kernel.leave("A")
+    program = holders.join(kernel.session, kind="cli", name="backup", ttl_s=30)
+    worker = kernel.holder("B")
+    assert holders.drain(kernel.session, [ended, program, worker], holders.END) == [worker]
+    with pytest.raises(UsageError, match="must be 'end' or 'idle'"):
+        holders.drain(kernel.session, [worker], "stop")

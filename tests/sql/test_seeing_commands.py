@@ -7,7 +7,9 @@ import json
 import pytest
 
 from leasehold.cli.app import run
-from leasehold.kernel import conditions, holders, pauses
+from leasehold.kernel import conditions, holders, pauses, seats
+from leasehold.kernel.groups import WorkflowStep
+from leasehold.kernel.hooks import Hook
 
 pytestmark = pytest.mark.one_server
 
@@ -184,12 +186,6 @@ def test_mistakes_about_workers_are_answered(kernel, call, args, code, says):
     assert says in body["error"]["message"] + body["error"]["remedy"]
 
 
-def test_a_holder_that_has_ended_is_not_drained(kernel):
-    holder = kernel.holder("A")
-    kernel.leave("A")
-    assert holders.drain(kernel.session, [holder], holders.END) == []
-
-
 # -- starved, blocked, slow, dead -------------------------------------------------------------------------------------
 
 
@@ -234,3 +230,44 @@ def test_a_kind_that_nobody_claims_is_starved_for_the_reason_that_is_true(kernel
     assert why() == "1 of 1 workers serve it, and are busy with other work"
     holders.drain(kernel.session, [worker], holders.IDLE)
     assert why() == "every worker that serves it is drained"
+
+
+def test_what_status_calls_ready_is_what_a_look_would_offer_and_nothing_else(kernel, clock):
+    """Method: a kind for each obstacle that there is, and two without; both answers are asked for, one after the other,
+    as each obstacle comes and goes."""
+    kinds = ("free", "paused", "source", "group", "limit", "full", "broken", "hook")
+
+    def agree() -> set[str]:
+        offered = {one.kind for one in kernel.lanes(*kinds) if not one.full and not one.probe}
+        found = [one for one in conditions.standing(kernel.session) if one.state == "waiting"]
+        assert {one.kind for one in found if not one.held_back} == offered
+        assert {one.kind for one in found if one.held_back}.isdisjoint(offered)
+        return offered
+
+    kernel.seal(kernel.group("free", hooks=[Hook(name="tell", on=("group_end",), call="m:f")]))
+    kernel.add_runs(1, "free")
+    kernel.add_runs(1, "paused")
+    kernel.add(kernel.group("source", source="mine"))
+    group = kernel.group("group")
+    kernel.add(group)
+    kernel.add(kernel.group("limit", seats={"limit": "model:m"}))
+    kernel.add_runs(2, "full")
+    kernel.add_runs(4, steps=[WorkflowStep("broken", attempts_max=9, breaker_after=2)])
+    assert agree() == set(kinds)
+
+    paused = (("kind", "paused"), ("source", "mine"), ("group", str(group)), ("limit", "model:m"))
+    for what, name in paused:
+        pauses.pause(kernel.session, what, name)
+        agree()
+    seats.set_limit(kernel.session, "kind:full", 1)
+    lease = kernel.claim("full")
+    for _ in range(2):
+        kernel.error(kernel.claim("broken"))
+    assert agree() == {"free", "hook"}
+    clock.advance(6)
+    assert agree() == {"free", "hook"}  # the breaker may be probed now, and only that
+    for what, name in paused:
+        pauses.resume(kernel.session, what, name)
+    kernel.succeed(lease)
+    pauses.resume(kernel.session, "kind", "broken")
+    assert agree() == set(kinds)

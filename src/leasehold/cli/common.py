@@ -72,6 +72,16 @@ def logging_of_children() -> dict[str, Any]:
     return dict(context.meta.get(LOGGING, {})) if context is not None else {}
 
 
+def serve_metrics(address: str, numbers: Callable[[], Any], target: Any) -> Any:
+    """Answer Prometheus at *address* until closed, with what *numbers* gives and how the queue stands."""
+    from leasehold.metrics import Collector, serve
+    from leasehold.metrics.queue import Queue
+
+    served = serve(address, Collector(numbers, Queue(target)))
+    note(f"metrics at {served.url}")
+    return served
+
+
 def places(function: F) -> F:
     """The options of commands that look for workflow definitions: --workflows, --module."""
     decorated: Any = click.option(

@@ -43,6 +43,7 @@ ENDED, WAITING = ("succeeded", "failed", "cancelled"), ("ready", "delayed", "lea
 @click.option(
     "--no-wait-hooks", is_flag=True, help="Do not wait for calls of hooks; a worker or the next ingest makes them."
 )
+@click.option("--metrics", metavar="[HOST:]PORT", help="Answer Prometheus at /metrics; on 127.0.0.1 unless told.")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change a parameter: chunk.size=800.")
 @common.common
 def ingest(
@@ -60,6 +61,7 @@ def ingest(
     timeout: str | None,
     allow_mass_delete: bool,
     no_wait_hooks: bool,
+    metrics: str | None,
     sets: tuple[str, ...],
     database: str | None,
     home: str | None,
@@ -89,7 +91,7 @@ def ingest(
     options = replace(chosen.source, mass_delete_ratio=1.0) if allow_mass_delete else chosen.source
     timeout_s = parse_time(timeout, "--timeout") if timeout else None
     return run_ingest(chosen, list(paths), options, timeout_s, as_json=as_json, allow_mass_delete=allow_mass_delete,
-                      wait_hooks=not no_wait_hooks)  # fmt: skip
+                      wait_hooks=not no_wait_hooks, metrics=metrics)  # fmt: skip
 
 
 def run_ingest(
@@ -101,6 +103,7 @@ def run_ingest(
     as_json: bool,
     allow_mass_delete: bool,
     wait_hooks: bool = True,
+    metrics: str | None = None,
 ) -> int:
     from leasehold.cli.display import Display
     from leasehold.worker.ingest import Ingest
@@ -115,14 +118,20 @@ def run_ingest(
         return new_failures(session, told)
 
     with Display(quiet=as_json, failures=failures) as display:
+        config = config_of(
+            chosen, paths, options, timeout_s, allow_mass_delete=allow_mass_delete, wait_hooks=wait_hooks
+        )
         job = Ingest(
-            config_of(chosen, paths, options, timeout_s, allow_mass_delete=allow_mass_delete, wait_hooks=wait_hooks),
+            replace(config, metrics=metrics is not None),
             on_progress=display.progress,
             on_happening=display.happened,
         )
+        served = common.serve_metrics(metrics, job.numbers, chosen.target) if metrics is not None else None
         running.append(job)
         stop_on_signals(job)
         report = job.run()
+        if served is not None:
+            served.close()
     emit_report(session, job, report, as_json=as_json, collection=chosen.ingest.collection)
     session.close()
     return EXIT[report.outcome]

@@ -105,7 +105,7 @@ def work(
     )
     stop = threading.Event()
     on_signals(keeper, stop)
-    served = serve_metrics(metrics, keeper, chosen.target) if metrics is not None else None
+    served = common.serve_metrics(metrics, keeper.numbers, chosen.target) if metrics is not None else None
     keeper.start()
     while not stop.wait(0.5) and keeper.alive:
         if until_idle and not has_work(session):
@@ -122,16 +122,6 @@ def work(
             note("drained: what was held is finished")
         note(f"{ended:,} steps ended, {failed:,} failed")
     return 0
-
-
-def serve_metrics(address: str, keeper: Any, target: Any) -> Any:
-    """Answer Prometheus at *address* until closed."""
-    from leasehold.metrics import Collector, serve
-    from leasehold.metrics.queue import Queue
-
-    served = serve(address, Collector(keeper.numbers, Queue(target)))
-    note(f"metrics at {served.url}")
-    return served
 
 
 def on_signals(keeper: Any, stop: threading.Event) -> None:

@@ -43,6 +43,7 @@ from leasehold.worker.bus import LifecycleBus
 from leasehold.worker.documents import FACTORY
 from leasehold.worker.keeper import Happening, Keeper, KeeperConfig
 from leasehold.worker.tail import Tail
+from leasehold.worker.tallies import Numbers
 
 log = logging.getLogger("leasehold.worker")
 
@@ -67,6 +68,7 @@ class IngestConfig:
         allow_mass_delete: also apply a scan that would delete most of its source.
         weight, priority: its turns among other groups that wait for workers.
         log_level, log_format: of its worker processes.
+        metrics: whether its worker processes count what they do, for `Ingest.numbers`.
         hooks: what is called when its groups, documents or steps start, end or fail.
         wait_hooks: stay until the calls for its groups have ended too; else they are left to the next worker.
         folders: where functions of hooks are looked for, besides what is installed.
@@ -94,6 +96,7 @@ class IngestConfig:
     priority: int = 0
     log_level: str = "WARNING"
     log_format: str = TEXT
+    metrics: bool = False
     hooks: Sequence[Hook] = ()
     wait_hooks: bool = True
     folders: Sequence[str] = ()
@@ -352,12 +355,17 @@ class Ingest:
                 consumers={"*": per_process},
                 lease=config.lease,
                 poll_max_s=0.5,
+                metrics=config.metrics,
                 log_level=config.log_level,
                 log_format=config.log_format,
             ),
             self._happened,
         )
         self.keeper.start()
+
+    def numbers(self) -> Numbers:
+        """What its worker processes did so far; nothing before they start."""
+        return self.keeper.numbers() if self.keeper is not None else Numbers()
 
     def _stop_keeper(self) -> None:
         if self.keeper is not None:
