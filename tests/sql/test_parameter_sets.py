@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from leasehold import step
-from leasehold.errors import GroupEnded, NotFound, Refused, UsageError
-from leasehold.kernel import groups
+from leasehold.errors import GroupEnded, NotFound, QueueFull, Refused, UsageError
+from leasehold.kernel import bounds, groups
 from leasehold.testing.races import Race, together
 from leasehold.workflows import parameter_sets, submitting
 from leasehold.workflows.checking import check
@@ -142,6 +142,38 @@ def test_a_submission_under_its_key_is_there_once(session, kernel):
     kernel.cancel(first.group_id)
     with pytest.raises(GroupEnded):
         submitting.submit(session, line, [{"n": 1}], key="monday")
+
+
+def test_a_submission_that_goes_on_with_other_items_is_refused(session, kernel):
+    """Method: a page and a half is submitted and cut short; its first item is changed, and the key comes again."""
+    line = workflow_of("a")
+
+    def items(first, most):
+        yield from ({"n": first if n == 0 else n} for n in range(most))
+        if most < 1200:
+            raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="gone"):
+        submitting.submit(session, line, items(0, 700), key="monday")
+    with pytest.raises(Refused, match="other items"):
+        submitting.submit(session, line, items(-1, 1200), key="monday")
+    assert kernel.counted("run") == 500
+
+
+def test_what_is_full_is_tried_again_for_as_long_as_the_caller_wants(session, kernel):
+    line = workflow_of("a")
+    submitting.register(session, line)
+    bounds.bound(session, "kind", "line.a", 600)
+    with pytest.raises(QueueFull):
+        submitting.submit(session, line, [{"n": n} for n in range(1000)], key="monday")
+    asked = []
+
+    def make_room(error):
+        asked.append(error)
+        bounds.bound(session, "kind", "line.a", None)
+
+    done = submitting.submit(session, line, [{"n": n} for n in range(1000)], key="monday", full=make_room)
+    assert (done.added, len(asked), kernel.counted("run")) == (1000, 1, 1000)
 
 
 def test_a_submission_that_was_cut_short_goes_on_under_its_key(session, kernel):

@@ -24,18 +24,21 @@ def run() -> None:
 @click.argument("run_id", type=click.IntRange(1, 2**53), metavar="RUN")
 @common.common
 def show(run_id: int, database: str | None, home: str | None, as_json: bool) -> int:
-    """One run: its item, where each of its steps stands and why, and every end that a step has had."""
+    """One run: its item, where each of its steps stands and why, every end that a step has had, and what steps gave."""
     from leasehold.kernel import runs, steps
     from leasehold.kernel import why as reasons
+    from leasehold.workflows import looking
 
     with common.open_session(common.settings(database, home)) as session:
         (facts,) = runs.facts(session, [run_id])
         found = [reasons.step_facts(session, step_id) for step_id, _, _ in reasons.run_steps(session, run_id)]
         ends = runs.outcomes(session, run_id)
+        given, saved = looking.results(session, run_id), looking.saved(session, run_id)
     standing = [one for one in found if one is not None]
     if as_json:
         emit("complete", run=asdict(facts), why=[reasons.sentence(one) for one in standing],
-             steps=[asdict(one) for one in standing], outcomes=[asdict(one) for one in ends])  # fmt: skip
+             steps=[asdict(one) for one in standing], outcomes=[asdict(one) for one in ends],
+             results=[asdict(one) for one in given], saved=[asdict(one) for one in saved])  # fmt: skip
         return 0
     again = f", opened again {counted(facts.retries, 'time')}" if facts.retries else ""
     label = f": {facts.label}" if facts.label else ""
@@ -47,6 +50,10 @@ def show(run_id: int, database: str | None, home: str | None, as_json: bool) -> 
         reason = f": {end.reason}" if end.reason else ""
         say(f"  {end.at.astimezone():%Y-%m-%d %H:%M:%S}  {steps.step_name(end.step_id)} {end.kind}, "
             f"attempt {end.attempt}: {end.ended}{reason}")  # fmt: skip
+    for kept in saved:
+        say(f"  {steps.step_name(kept.step_id)} {kept.sentence}")
+    for gave in given:
+        say(f"  {steps.step_name(gave.step_id)} gave {short(gave.result)}")
     return 0
 
 

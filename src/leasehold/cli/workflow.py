@@ -9,12 +9,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import click
 
 from leasehold.cli import common
 from leasehold.cli.common import counted, emit, note, parse_time, say, shown
-from leasehold.errors import UsageError
+from leasehold.errors import QueueFull, UsageError
 
 LOOK_EVERY_S = 0.2
 SAY_EVERY_S = 5.0
@@ -148,7 +149,7 @@ def run(
     Exit code 0 when submitted, or with --wait when it has succeeded and its hooks were called; 1 when more failed than
     it bears, or a hook; 3 when the time was over first.
     """
-    from leasehold.workflows import parameter_sets, submitting
+    from leasehold.workflows import parameter_sets
 
     chosen = common.settings(database, home, **common.placed(workflows, modules))
     limit_s = parse_time(timeout, "--timeout") if timeout else None
@@ -168,18 +169,48 @@ def run(
         return 0
     with common.open_session(chosen, write=True) as session:
         options = {"weight": weight, "priority": priority, "failures_max": failures_max}
-        group = submitting.submit(session, found, given, parameters=parameters, key=key, label=label or name,
-                                  set_name=None if sets else set_name, options=options)  # fmt: skip
-        note(f"group {group.group_id}: {counted(group.added, 'run')}" + ("" if group.created else ", submitted before"))
-        if not (wait or work):
-            return answer(session, group, "complete", as_json=as_json)
         helper = worker_beside(chosen, processes) if work else None
         try:
+            room = Room(limit_s) if wait or work else None
+            group = submit(session, found, given, key, room, parameters=parameters, label=label or name,
+                           set_name=None if sets else set_name, options=options)  # fmt: skip
+            note(
+                f"group {group.group_id}: {counted(group.added, 'run')}{'' if group.created else ', submitted before'}"
+            )
+            if room is None:
+                return answer(session, group, "complete", as_json=as_json)
             ended = wait_for(session, group.group_id, limit_s, helper, hooks=not no_wait_hooks)
         finally:
             if helper is not None:
                 stop(helper)
         return answer(session, group, ended, as_json=as_json)
+
+
+class Room:
+    """Waits until as few runs are open as may be, for no longer than *limit_s*."""
+
+    def __init__(self, limit_s: float | None) -> None:
+        self._until_s = None if limit_s is None else time.monotonic() + limit_s
+        self._said = False
+
+    def wait(self, error: QueueFull) -> None:
+        if self._until_s is not None and time.monotonic() > self._until_s:
+            raise error
+        if not self._said:
+            note(f"{error.message} Waiting for room.")
+            self._said = True
+        time.sleep(LOOK_EVERY_S)
+
+
+def submit(session: Any, found: Any, given: Iterator[Any], key: str | None, room: Room | None, **how: Any) -> Any:
+    """Submit under *key*, or one of our own, so that a submission that is cut short can go on."""
+    from leasehold.workflows import submitting
+
+    own = key or f"run {uuid4().hex[:12]}"
+    try:
+        return submitting.submit(session, found, given, key=own, full=room.wait if room else None, **how)
+    except QueueFull as error:
+        raise QueueFull(error.message, remedy=f"Go on later, with the same items and --key '{own}'.") from error
 
 
 def answer(session: Any, group: Any, outcome: str, *, as_json: bool) -> int:

@@ -17,7 +17,7 @@ import orjson
 
 from leasehold.db.session import Session
 from leasehold.db.statements import load
-from leasehold.errors import Refused
+from leasehold.errors import QueueFull, Refused
 from leasehold.kernel import groups
 from leasehold.workflows import parameter_sets
 from leasehold.workflows.definition import DEFAULT_SET, Workflow
@@ -52,7 +52,7 @@ def submit(
     key: str | None = None,
     label: str = "",
     options: Mapping[str, Any] | None = None,
-    told: Callable[[int], None] = lambda added: None,
+    full: Callable[[QueueFull], None] | None = None,
 ) -> Submitted:
     """A sealed group of one run for each item.
 
@@ -60,11 +60,11 @@ def submit(
         parameters: the workflow's own without more.
         set_name: the name that the parameter set is stored under; None: it has none.
         options: as of `groups.open_group`: weight, priority, failures_max, …
-        told: called after each page with the number of runs added so far.
+        full: called when as many runs are open as may be; when it returns, the page is tried again.
 
     Raises:
         GroupEnded: the key belongs to a group that has ended.
-        Refused: the key belongs to a group of another version of the workflow, or of other parameters.
+        Refused: the key belongs to a group of another version of the workflow, of other parameters, or of other items.
         QueueFull: as many runs are open as may be; what was added before stays, and the same key goes on from there.
     """
     chosen = parameters or parameter_sets.of(workflow)
@@ -82,15 +82,36 @@ def submit(
     assert state is not None
     if state.sealed:
         return Submitted(group_id, workflow_id, set_id, created=False, added=state.added)
+    there = {} if created else _pages_there(session, group_id)
     added = 0
     for number, page in enumerate(_pages(items)):
-        name = f"{number} {hashlib.sha256(orjson.dumps(page)).hexdigest()[:16]}"
-        session.run(partial(groups.add, group_id=group_id, items=page, page=name))
-        groups.wake(session)
+        digest = hashlib.sha256(orjson.dumps(page)).hexdigest()[:16]
+        if there.get(number, digest) != digest:
+            raise Refused(f"The idempotency key '{key}' belongs to group {group_id}, which has other items.",
+                          remedy="Give each submission a key of its own.")  # fmt: skip
+        _add(session, group_id, page, f"{number} {digest}", full)
         added += len(page)
-        told(added)
     groups.seal(session, group_id)
     return Submitted(group_id, workflow_id, set_id, created, added)
+
+
+def _add(session: Session, group_id: int, page: list[Any], name: str, full: Callable[[QueueFull], None] | None) -> None:
+    while True:
+        try:
+            session.run(partial(groups.add, group_id=group_id, items=page, page=name))
+        except QueueFull as error:
+            if full is None:
+                raise
+            full(error)
+        else:
+            groups.wake(session)
+            return
+
+
+def _pages_there(session: Session, group_id: int) -> dict[int, str]:
+    """The digests of the pages that the group has, by their numbers."""
+    names = [name.split() for (name,) in session.fetch(load(PACKAGE, "pages_there"), (group_id,))]
+    return {int(number): digest for number, digest in names}
 
 
 def _pages(items: Iterable[Any]) -> Iterator[list[Any]]:
