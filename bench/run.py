@@ -18,6 +18,7 @@ RUNS = (
     ("kernel.py", "--steps 20000 --page 20"),
     ("kernel.py", "--steps 200000 --hold-snapshot"),
     ("scale.py", "claims --waiting 1000000 --finished 10000000"),
+    ("scale.py", "latency --waiting 100000"),
     ("scale.py", "held --steps 10000"),
     ("worker.py", "drain --steps 100000"),
     ("worker.py", "drain --steps 200000 --processes 2"),

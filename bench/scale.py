@@ -1,10 +1,15 @@
 """What size costs: claims among a million waiting and ten million finished steps, heartbeats and reaps of much held.
 
 python bench/scale.py --url URL claims --waiting 1000000 --finished 10000000
+python bench/scale.py --url URL latency --waiting 100000
 python bench/scale.py --url URL held --steps 10000
 
 Claims are timed before and after the tables are filled, on the same server, on tables that were never analysed; the
 buffers that a claim touches are counted too, since they do not depend on who else uses the machine.
+
+`latency` is what a worker waits for when it asks: a look which lanes have work, then the claim and its commit, while
+that many runs wait; in one group, and in a hundred. What is claimed is given back, so that as many wait all the time.
+Beside it stands the server's own processor time of both, where its process can be looked at from here.
 """
 
 from __future__ import annotations
@@ -13,7 +18,8 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from kernel import fill
 
@@ -100,6 +106,44 @@ def claims(options: argparse.Namespace, session: Session) -> None:
     report(asked, f"{options.waiting + 120_000:,} waiting, {options.finished:,} finished", lane_of(session, "much"))
 
 
+def latency(options: argparse.Namespace, session: Session) -> None:
+    for groups_n in (1, 100):
+        kind = f"waiting in {groups_n}"
+        for _ in range(groups_n):
+            fill(session, options.waiting // groups_n, [kind])
+        asked = Claims(session)
+        for n, times in ((1, options.times), (20, options.times), (500, options.times // 10)):
+            took, cpu = zip(*(looked_and_claimed(asked, kind, n) for _ in range(times)), strict=True)
+            line = f"{options.waiting:,} waiting in {groups_n} groups, look and claim of {n}: {parts(took)} ms"
+            print(f"{line}; of the server's processor {parts(cpu)} ms" if max(cpu) else line, flush=True)
+
+
+def looked_and_claimed(asked: Claims, kind: str, n: int) -> tuple[float, float]:
+    """Milliseconds until the answer, and of the server's processor (0: cannot be seen from here)."""
+    session = asked.session
+    asked.number += 1
+    before, started = spent_ms(session), time.perf_counter()
+    lane = steps.lanes(session, [kind])[0].lane_id
+    (lease,) = steps.claim(session, asked.holder, asked.number, [steps.LaneRequest(lane, n, 0, 60, True)]).leases
+    took_ms, cpu_ms = (time.perf_counter() - started) * 1e3, spent_ms(session) - before
+    steps.release(session, [(lease.token, step) for step, _ in lease.steps])
+    return took_ms, cpu_ms
+
+
+def spent_ms(session: Session) -> float:
+    """The processor time that the session's server process has used."""
+    try:
+        path = Path(f"/proc/{session.connection.info.backend_pid}/schedstat")
+        return int(path.read_text("ascii").split()[0]) / 1e6
+    except (OSError, ValueError):
+        return 0.0
+
+
+def parts(took: Sequence[float]) -> str:
+    ordered = sorted(took)
+    return f"p50 {statistics.median(ordered):.2f}, p99 {ordered[int(len(ordered) * 0.99)]:.2f}, worst {ordered[-1]:.2f}"
+
+
 def held(options: argparse.Namespace, session: Session) -> None:
     def hold(page: int) -> int:
         fill(session, options.steps, [f"held by {page}"])  # what a dead holder gives back may be claimed alone only
@@ -122,14 +166,15 @@ def held(options: argparse.Namespace, session: Session) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--url", required=True)
-    parser.add_argument("what", choices=["claims", "held"])
+    parser.add_argument("what", choices=["claims", "latency", "held"])
     parser.add_argument("--steps", type=int, default=10_000)
     parser.add_argument("--waiting", type=int, default=1_000_000)
+    parser.add_argument("--times", type=int, default=1000)
     parser.add_argument("--finished", type=int, default=10_000_000)
     options = parser.parse_args()
     with Line(Target(url=options.url)) as session:
         migrate(session)
-        {"claims": claims, "held": held}[options.what](options, session)
+        {"claims": claims, "latency": latency, "held": held}[options.what](options, session)
 
 
 if __name__ == "__main__":
