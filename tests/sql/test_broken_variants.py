@@ -69,6 +69,7 @@ VARIANTS = {
         "end_runs",
         test_hooks.test_a_call_counts_in_no_group_and_raises_nothing,
         (("if v_group is null then\n            return;", "if v_group is null then\n            select c.group_id, 1, false into v_group, v_round, v_subscribed from leasehold.hook_call c where c.step_id = p_runs[1] * 1024;"),),
+        errors.CheckViolation,
     ),
     "a call raises events of its own": Variant(
         "tell",
