@@ -31,6 +31,7 @@ RUNS = (
     ("seats.py", ""),
     ("herd.py", "--processes 12 --consumers 25"),
     ("claims.py", "--rows 20000"),
+    ("prune.py", "--kept 500"),
 )
 
 

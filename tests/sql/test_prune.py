@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from leasehold.db.line import BROKEN
-from leasehold.errors import Refused
-from leasehold.kernel import checks, groups, history, hooks
-from leasehold.testing.races import Race, together
+from leasehold.errors import NotFound, Refused
+from leasehold.kernel import checks, groups, history, hooks, runs
+from leasehold.testing.races import Race, deadlocks, together
 from leasehold.testing.stories import drain
 
 DAY_S = 86_400.0
@@ -84,14 +84,20 @@ def test_what_ended_goes_whole_tables_at_a_time_and_the_group_keeps_its_counts(k
     assert not {"run_p0", "step_p0", "payload_p0", "outcome_p0", "run_outcome_p0", "event_p0"} & tables(kernel.session)
     assert not any("gone" in name or "new" in name for name in tables(kernel.session))
     assert kernel.group_state(group) == before
-    assert history.pruned_at(kernel.session, made[0]) is not None
-    assert history.pruned_at(kernel.session, made[0] + (1 << 20)) is None
+    assert (history.gone(kernel.session, group), history.gone(kernel.session, group + 1)) == (5, 0)
+    with pytest.raises(NotFound, match="has left"):
+        runs.facts(kernel.session, made[:1])
+    with pytest.raises(NotFound, match=r"There is no run \d+\. ->"):
+        runs.facts(kernel.session, [made[0] + (1 << 20)])
 
 
 def test_the_young_stay_and_the_old_go_from_the_same_range(kernel, clock):
     ended(kernel, 5)
     clock.advance(40 * DAY_S)
     _, young = ended(kernel, 3)
+    for number in (0, 1):  # of one that goes, and of one that stays
+        result = (there(kernel.session)[number * 5] * 1024, "{}")
+        kernel.session.fetch("insert into leasehold.step_result values (%s, %s::jsonb)", result)
 
     done = prune(kernel.session, 30 * DAY_S)
 
@@ -99,6 +105,7 @@ def test_the_young_stay_and_the_old_go_from_the_same_range(kernel, clock):
     assert there(kernel.session) == young
     assert [kernel.state(run * 1024) for run in young] == ["succeeded"] * 3
     assert len(kernel.outcomes(young[0] * 1024)) == 1
+    assert kernel.session.fetch("select step_id from leasehold.step_result") == [(young[0] * 1024,)]
 
 
 def test_a_live_run_never_goes_whatever_is_asked(kernel):
@@ -473,6 +480,7 @@ def test_several_prunes_at_once_beside_adds_claims_and_retries(kernel, database)
     kernel.holder("C"), kernel.holder("D")
     works = [lambda session: [prune(session) for _ in range(4)]] * 3
     together(database, [*works, adding, retrying])
+    assert deadlocks(database) == 0
     kernel.check()
     prune(kernel.session)
     assert there(kernel.session) == []

@@ -45,16 +45,18 @@ def listed(ended: bool, limit: int, database: str | None, home: str | None, as_j
 @common.common
 def show(group_id: int, database: str | None, home: str | None, as_json: bool) -> int:
     """One group: where it stands, where its steps stand, and what failed in it, by reason and fingerprint."""
-    from leasehold.kernel import checks, groups, steps
+    from leasehold.kernel import checks, groups, history, steps
 
     with common.open_session(common.settings(database, home)) as session:
-        state = _known(session, group_id)
+        state, gone = _known(session, group_id), history.gone(session, group_id)
         pause = pausing.paused(session, "group").get(str(group_id))
         counts, failed = checks.step_counts(session, [group_id]), groups.failures(session, [group_id])
     if as_json:
-        emit("complete", group=body(state, pause), steps=counts, failures=[asdict(one) for one in failed])
+        emit("complete", group=body(state, pause), steps=counts, failures=[asdict(one) for one in failed], gone=gone)
         return 0
     say(f"{line(state)}{pausing.told(pause)}")
+    if gone:
+        say(f"  {counted(gone, 'run')} of it left by a prune: what is below is of the others")
     for kind, where in counts.items():
         say(f"  {kind}: {', '.join(f'{n:,} {stands}' for stands, n in sorted(where.items()))}")
     for one in failed:

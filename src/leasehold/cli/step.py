@@ -22,14 +22,15 @@ def step() -> None:
 @common.common
 def show(name: str, database: str | None, home: str | None, as_json: bool) -> int:
     """One step: where it stands and why, and every end that it has had."""
-    from leasehold.kernel import runs
+    from leasehold.kernel import history, runs
     from leasehold.kernel import why as reasons
 
     step_id = _id(name)
     with common.open_session(common.settings(database, home)) as session:
         facts = reasons.step_facts(session, step_id)
         if facts is None:
-            raise NotFound(f"There is no step {name}.", remedy="Run `leasehold run show RUN` for the steps of a run.")
+            raise NotFound(f"There is no step {name}.{history.farewell(session, step_id >> 10)}",
+                           remedy="Run `leasehold run show RUN` for the steps of a run.")  # fmt: skip
         ends = [one for one in runs.outcomes(session, step_id >> 10) if one.step_id == step_id]
     if as_json:
         emit("complete", why=[reasons.sentence(facts)], steps=[asdict(facts)], outcomes=[asdict(one) for one in ends])

@@ -77,10 +77,21 @@ def find(session: Any, what: str) -> tuple[list[str], list[Any]]:
         if not lines and (one.path == what or one.path.endswith("/" + what))
     ]
     if not lines and not found:
-        raise NotFound(f"There is no step, run, group or file '{what}'.",
+        raise NotFound(f"There is no step, run, group or file '{what}'.{_farewell(session, what)}",
                        remedy="Steps are written 17.3, runs 17, groups group:5; files by their path in the source.",
         )  # fmt: skip
     return lines, found
+
+
+def _farewell(session: Any, what: str) -> str:
+    """Where *what* is written as a step or a run: that it may have left by a prune."""
+    from leasehold.kernel import history, steps
+
+    try:
+        run_id = int(what) if what.isascii() and what.isdigit() and len(what) < 16 else steps.step_id_of(what) >> 10
+    except ValueError:
+        return ""
+    return history.farewell(session, run_id)
 
 
 def current(session: Any, run_id: int) -> list[Any]:

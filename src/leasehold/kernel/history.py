@@ -152,6 +152,20 @@ def pruned_at(session: Session, run_id: int) -> Any:
     return rows[0][0] if rows else None
 
 
+def gone(session: Session, group_id: int) -> int:
+    """How many runs of this group have left."""
+    rows = session.fetch(load(PACKAGE, "group_gone"), (group_id,))
+    return int(rows[0][0]) if rows else 0
+
+
+def farewell(session: Session, run_id: int) -> str:
+    """What to say beside "there is no run": that it may have left; '' where nothing has."""
+    at = pruned_at(session, run_id)
+    return (
+        "" if at is None else f" What had ended of its time has left: leasehold prune was here at {at:%Y-%m-%d %H:%M}."
+    )
+
+
 def event_ranges(session: Session) -> list[EventRange]:
     """The ranges of events there are, oldest first."""
     return [

@@ -17,7 +17,7 @@ from typing import Any
 from leasehold.db.session import Session
 from leasehold.db.statements import load
 from leasehold.errors import NotFound, UsageError
-from leasehold.kernel import groups
+from leasehold.kernel import groups, history
 from leasehold.kernel.pauses import whoami
 
 PACKAGE = "leasehold.kernel"
@@ -58,7 +58,8 @@ def facts(session: Session, run_ids: Sequence[int]) -> list[RunFacts]:
     found = [RunFacts(*row) for row in session.fetch(load(PACKAGE, "run_facts"), (list(run_ids),))]
     if missing := sorted(set(run_ids) - {one.run_id for one in found}):
         raise NotFound(
-            f"There is no run {missing[0]}.", remedy="Run `leasehold group show GROUP` for what failed in it."
+            f"There is no run {missing[0]}.{history.farewell(session, missing[0])}",
+            remedy="Run `leasehold group show GROUP` for what failed in it.",
         )
     return found
 
