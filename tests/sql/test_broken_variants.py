@@ -189,6 +189,27 @@ VARIANTS = {
          ("(token, holder_id, claim_no, lane_id, kind, alone, claimed_at, deadline, step_ids, attempts)\n        select v_token, p_holder_id, p_claim_no, l.lane_id, l.kind, false",
           "(token, holder_id, claim_no, lane_id, kind, alone, claimed_at, deadline, step_ids, attempts)\n        select v_token, p_holder_id, v_token, l.lane_id, l.kind, false")),
     ),
+    "a claim does not heed its hint": Variant(
+        "claim",
+        test_claim.test_a_claim_takes_only_what_stands_behind_its_hint,
+        (("and not c.alone and c.position > p_hints[i]", "and not c.alone"),),
+    ),
+    "what a seat covers is changed while one is taken": Variant(
+        "limit_set",
+        test_seats.test_what_a_seat_covers_is_not_changed_while_one_is_taken,
+        (("if p_per <> v_per and taken > 0 then", "if false then"),),
+    ),
+    "a deadline waits for a finish": Variant(
+        "expire_leases",
+        test_holders.test_a_lease_past_its_deadline_that_is_being_finished_is_left_to_its_finish,
+        (("order by l.token limit p_limit for update skip locked", "order by l.token limit p_limit for update nowait"),),
+        errors.LockNotAvailable,
+    ),
+    "who was reaped leaves once more": Variant(
+        "holder_leave",
+        test_holders.test_leaving_does_not_hide_that_one_was_reaped,
+        (("where h.holder_id = p_holder_id and h.ended_at is null for update;", "where h.holder_id = p_holder_id for update;"),),
+    ),
     "claims of one holder run at once": Variant(
         "claim",
         test_claim.test_a_claim_and_its_twin_at_once_take_one_page,
@@ -238,6 +259,11 @@ VARIANTS = {
         "reap",
         test_holders.test_nobody_is_reaped_before_the_server_has_run_for_a_ttl,
         (("and pg_postmaster_start_time() + h.ttl < v_now", ""),),
+    ),
+    "who waits for a seat reaps everybody after an outage": Variant(
+        "reap_holders",
+        test_holders.test_nobody_is_reaped_before_the_server_has_run_for_a_ttl,
+        (("           and pg_postmaster_start_time() + h.ttl < v_now);", ");"),),
     ),
     "a heartbeat revives the dead": Variant(
         "holder_heartbeat",
@@ -457,6 +483,11 @@ VARIANTS = {
         test_seats.test_of_two_claims_for_one_seat_at_once_one_wins_and_the_loser_does_not_wait,
         (("limit case when v.per = 'page' then 1 else n end for update skip locked);", "limit case when v.per = 'page' then 1 else n end);"),),
         errors.LockNotAvailable,
+    ),
+    "a claim does not look at a seat again": Variant(
+        "lane_seats",
+        test_seats.test_a_claim_looks_at_a_seat_again_when_it_has_locked_it,
+        (("where s.key = v.key and s.ix = any (v_free) and s.holder_id is null", "where s.key = v.key and s.ix = any (v_free)"),),
     ),
     "a claim waits for a seat": Variant(
         "lane_seats",

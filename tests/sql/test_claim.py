@@ -49,13 +49,16 @@ def test_steps_of_a_lane_are_claimed_in_the_order_in_which_they_came(kernel):
 
 
 def test_a_claim_takes_only_what_stands_behind_its_hint(kernel):
-    runs = kernel.add_runs(4, "work")
+    runs = kernel.add_runs(6, "work")
     first = kernel.claim(n=2)
     kernel.release(first)  # it goes to the end, behind every hint
+    second = kernel.session.fetch("select position from leasehold.ready where step_id = %s", (runs[3] * 1024,))[0][0]
 
-    rest = kernel.claim(n=10, hint=first.last_position)
+    behind = kernel.claim(n=10, hint=second)
+    before = kernel.claim(n=10)
 
-    assert [step >> 10 for step, _ in rest.steps] == [*runs[2:], *runs[:2]]
+    assert [step >> 10 for step, _ in behind.steps] == [*runs[4:], *runs[:2]]
+    assert [step >> 10 for step, _ in before.steps] == runs[2:4]
 
 
 def test_a_lease_is_under_a_token_that_rises_for_every_step(kernel):

@@ -69,9 +69,10 @@ def test_a_reaper_never_reaps_itself_however_old_its_heartbeat(kernel, clock):
 
 def test_nobody_is_reaped_before_the_server_has_run_for_a_ttl(kernel, clock):
     """After an outage every holder looks expired; the living ones need time to say so."""
-    kernel.holder("A", ttl_s=10**9)
+    holder = kernel.holder("A", ttl_s=10**9)
     kernel.session.fetch("update leasehold.holder set expires_at = leasehold.now() - interval '1 day'")
     assert kernel.reap() == []
+    assert holders.reap_these(kernel.session, [holder]) == 0
     kernel.session.fetch("update leasehold.holder set ttl = interval '1 second'")
     clock.advance(5)
     assert len(kernel.reap()) == 1

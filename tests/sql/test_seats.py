@@ -111,6 +111,38 @@ def test_of_two_claims_for_one_seat_at_once_one_wins_and_the_loser_does_not_wait
     assert who(kernel) == ["A"]
 
 
+SLOW_LOOK = """
+alter function leasehold.seats_free(text, boolean) rename to seats_free_at_once;
+create function leasehold.seats_free(p_key text, p_leases boolean) returns integer[] language plpgsql as $$
+declare
+    v_free constant integer[] := leasehold.seats_free_at_once(p_key, p_leases);
+begin
+    if current_setting('test.slow', true) = 'on' then
+        perform pg_advisory_xact_lock_shared(4711);
+    end if;
+    return v_free;
+end $$"""
+
+
+def test_a_claim_looks_at_a_seat_again_when_it_has_locked_it(database, kernel):
+    """Somebody may have taken it, and committed, between the look at the free seats and the lock.
+
+    Method: the look of one session waits, when it is made, at a lock that the test has.
+    """
+    locked_group(kernel)
+    kernel.holder("B")
+    lane = kernel.lanes("work")[0].lane_id
+    kernel.session.connection.execute(SLOW_LOOK)
+    with Race(database) as race:
+        race.do("gate", lambda connection: connection.execute("select pg_advisory_lock(4711)"))
+        race.do("B", lambda connection: connection.execute("set test.slow = 'on'"))
+        claiming = race.start("B", lambda connection: kernel.within(connection).claim_lanes([lane], "B")).waits()
+        assert isinstance(take(kernel, "A"), Seat)
+        race.do("gate", lambda connection: connection.execute("select pg_advisory_unlock(4711)"))
+        assert not claiming.result()
+    assert who(kernel) == ["A"]
+
+
 def test_a_lane_whose_lock_is_taken_does_not_ask_for_a_holder_alone(kernel):
     """A step under suspicion behind a taken lock: its lane is passed over, so its would-be worker goes on working."""
     locked_group(kernel, n=2), kernel.add_runs(2, "free")
@@ -238,6 +270,20 @@ def test_a_paused_resource_gives_no_seat_to_anybody_until_its_time(kernel, clock
 def test_a_writers_lock_cannot_be_given_two_seats(kernel):
     with pytest.raises(UsageError):
         seats.set_limit(kernel.session, LOCK, 2)
+
+
+def test_what_a_seat_covers_is_not_changed_while_one_is_taken(kernel):
+    """Or leases would keep more seats, or fewer, than they need."""
+    kernel.add_runs(4)
+    seats.set_limit(kernel.session, "kind:work", 3)
+    lease = kernel.claim(n=2)
+    with pytest.raises(Refused, match="2 seats of kind:work are taken; each covers a step"):
+        seats.set_limit(kernel.session, "kind:work", 2, per="page")
+    assert usage(kernel, "kind:work") == (2, 3)
+    assert seats.set_limit(kernel.session, "kind:work", 2, per="step") == (3, 2)
+    kernel.succeed(lease)
+    assert seats.set_limit(kernel.session, "kind:work", 1, per="page") == (2, 0)
+    assert len(kernel.claim(n=2).steps) == 2
 
 
 def test_what_is_in_use_is_not_removed(kernel):
