@@ -186,6 +186,18 @@ def test_mistakes_about_workers_are_answered(kernel, call, args, code, says):
     assert says in body["error"]["message"] + body["error"]["remedy"]
 
 
+def test_kinds_say_how_many_workers_serve_them_and_groups_are_listed_by_source(kernel, call, said):
+    kernel.add_runs(2, "ocr")
+    holders.serve(kernel.session, kernel.holder("A"), ["parse"])
+    (ocr,) = call("kind", "list")[1]["kinds"]
+    assert (ocr["kind"], ocr["ready"], ocr["workers"]) == ("ocr", 2, 0)
+    assert "ocr: 2 ready, 0 delayed, 0 leased; no worker serves it" in said("kind", "list")
+    holders.serve(kernel.session, kernel.holder("B"), ["ocr"])
+    assert call("kind", "list")[1]["kinds"][0]["workers"] == 1
+    mine = kernel.group("ocr", source="mine")
+    assert [one["group_id"] for one in call("group", "list", "--source", "mine")[1]["groups"]] == [mine]
+
+
 # -- starved, blocked, slow, dead -------------------------------------------------------------------------------------
 
 

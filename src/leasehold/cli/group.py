@@ -21,14 +21,15 @@ def group() -> None:
 
 @group.command("list")
 @click.option("--all", "ended", is_flag=True, help="Those that have ended too.")
+@click.option("--source", metavar="NAME", help="Those of one source only.")
 @click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="Newest first.")
 @common.common
-def listed(ended: bool, limit: int, database: str | None, home: str | None, as_json: bool) -> int:
+def listed(ended: bool, source: str | None, limit: int, database: str | None, home: str | None, as_json: bool) -> int:
     """The groups that are open, newest first."""
     from leasehold.kernel import groups
 
     with common.open_session(common.settings(database, home)) as session:
-        found = groups.states(session, groups.newest(session, ended=ended, limit=limit))[::-1]
+        found = groups.states(session, groups.newest(session, ended=ended, source=source, limit=limit))[::-1]
         held_back = pausing.paused(session, "group")
     if as_json:
         emit("complete", groups=[body(one, held_back.get(str(one.group_id))) for one in found])

@@ -21,19 +21,22 @@ def kind() -> None:
 @common.common
 def listed(database: str | None, home: str | None, as_json: bool) -> int:
     """Every kind that a workflow names, how many of its steps stand where, and what holds it back."""
-    from leasehold.kernel import breakers, pauses
+    from leasehold.kernel import breakers, holders, pauses
 
     with common.open_session(common.settings(database, home)) as session:
         found, held_back = pauses.kinds(session), pausing.paused(session, "kind")
         broken = breakers.current(session)
+        workers = [one for one in holders.living(session) if one.kind == "worker" and not one.expired]
+    served = {one.kind: sum(each.kinds is None or one.kind in each.kinds for each in workers) for one in found}
     if as_json:
-        emit("complete", kinds=[{**asdict(one), "paused": _plain(held_back.get(one.kind)),
+        emit("complete", kinds=[{**asdict(one), "paused": _plain(held_back.get(one.kind)), "workers": served[one.kind],
                                  "breakers": [asdict(open_) for open_ in broken if open_.kind == one.kind]}
                                 for one in found])  # fmt: skip
         return 0
     for one in found:
+        nobody = "; no worker serves it" if one.ready and not served[one.kind] else ""
         say(f"{one.kind}: {one.ready:,} ready, {one.delayed:,} delayed, {one.leased:,} leased"
-            f"{pausing.told(held_back.get(one.kind))}")  # fmt: skip
+            f"{pausing.told(held_back.get(one.kind))}{nobody}")  # fmt: skip
         for open_ in broken:
             if open_.kind == one.kind:
                 say(f"  {breaker_line(asdict(open_))}")
