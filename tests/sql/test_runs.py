@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from leasehold.errors import NotFound, UsageError
+from leasehold.errors import LeaseholdError, NotFound, UsageError
 from leasehold.kernel import holders, runs, why
 from leasehold.kernel.groups import WorkflowStep
 from leasehold.kernel.steps import End, Room, Terms, finish_and_lease
@@ -255,3 +255,13 @@ def test_what_is_known_of_a_run(kernel):
     (facts,) = runs.facts(kernel.session, [run])
     assert (facts.label, facts.ended, facts.retries, facts.item) == ("books", None, 1, {"n": 0})
     assert [one.ended for one in runs.outcomes(kernel.session, run)] == ["error", "failed", "reopened"]
+
+
+def test_a_cancel_that_never_comes_to_an_end_says_so_instead_of_asking_for_ever(kernel):
+    """Method: leases that do not shrink, so that every look takes the same step away again."""
+    (run,) = kernel.add_runs(1)
+    kernel.claim()
+    takes = "leasehold.run_cancel(p_runs bigint[], p_by text, out ended integer, out taken integer)"
+    kernel.session.connection.execute(f"create or replace function {takes} language sql as 'select 0, 1'")
+    with pytest.raises(LeaseholdError, match="does not end"):
+        runs.cancel(kernel.session, [run], by="ann")

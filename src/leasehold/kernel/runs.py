@@ -16,12 +16,14 @@ from typing import Any
 
 from leasehold.db.session import Session
 from leasehold.db.statements import load
-from leasehold.errors import NotFound, UsageError
+from leasehold.errors import LeaseholdError, NotFound, UsageError
 from leasehold.kernel import groups, history
 from leasehold.kernel.pauses import whoami
 
 PACKAGE = "leasehold.kernel"
 PUT_OFF_MAX_S = 10 * 365 * 86_400.0
+LOOKS_MAX = 100
+"""Of a cancel: the first ends the runs, the second finds what was claimed meanwhile, one more finds nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +84,20 @@ def cancel(session: Session, run_ids: Sequence[int], *, by: str = "") -> int:
 
     Raises:
         NotFound: there is no such run; nothing was done.
+        LeaseholdError: look after look there is something left to end, which is a defect.
     """
     groups_of = {one.group_id for one in facts(session, run_ids)}
     params = (sorted(set(run_ids)), by or whoami())
     total = 0
-    while True:
+    for _ in range(LOOKS_MAX):
         ended, taken = session.fetch(load(PACKAGE, "call_run_cancel"), params)[0]
         total += int(ended)
         if not ended + taken:
             break
+    else:
+        raise LeaseholdError(
+            "What was to be cancelled does not end.", remedy="Report it; it is a defect.", runs=run_ids
+        )
     for group_id in groups_of:
         groups.fold(session, group_id)
     return total
