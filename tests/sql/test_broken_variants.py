@@ -617,6 +617,11 @@ VARIANTS = {
         test_seats.test_a_write_under_a_lost_seat_is_refused_and_counted_and_one_under_a_held_seat_is_safe,
         (("s.holder_id = p_holder_id for share;", "s.holder_id = p_holder_id;"),),
     ),
+    "a lease's seat is given back by hand": Variant(
+        "seat_give_back",
+        test_seats.test_a_seat_that_serves_a_lease_comes_back_with_that_and_not_by_hand,
+        (("and s.token = p_token and not s.leased for update", "and s.token = p_token for update"),),
+    ),
     "a heartbeat does not name seats": Variant(
         "holder_heartbeat",
         test_seats.test_a_heartbeat_keeps_a_seat_over_many_ttls_and_names_it,

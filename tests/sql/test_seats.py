@@ -393,6 +393,16 @@ def test_giving_back_may_be_sent_again_and_is_refused_and_counted_when_the_seat_
     assert who(kernel) == ["other"]
 
 
+def test_a_seat_that_serves_a_lease_comes_back_with_that_and_not_by_hand(kernel):
+    locked_group(kernel)
+    lease = kernel.claim(by="A")
+    assert not seats.give_back(kernel.session, Seat(LOCK, kernel.holder("A"), lease.token))
+    assert who(kernel) == ["A"]
+    assert kernel.refused("give back") == 1
+    kernel.succeed(lease)
+    assert who(kernel) == []
+
+
 def test_a_heartbeat_keeps_a_seat_over_many_ttls_and_names_it(kernel, clock):
     seat = take(kernel)
     for _ in range(5):
