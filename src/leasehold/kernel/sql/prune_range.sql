@@ -21,6 +21,8 @@ declare
     c_end constant bigint := (p_range + 1) << 20;
     c_tables constant text[] := array(select t.name from leasehold.range_tables() t);
     v_table text;
+    v_key text;
+    v_factor bigint;
     v_parts text[];
     v_live bigint;
     v_until timestamptz;
@@ -84,9 +86,11 @@ begin
     select max(o.at) into v_until from leasehold.run_outcome o join pruning x using (run_id) where x.goes;
 
     if kept > 0 then
-        foreach v_table in array c_tables loop
-            execute format('create table leasehold.%I (like leasehold.%I including all)',
-                           format('%s_new%s', v_table, p_range), v_table);
+        for v_table, v_key, v_factor in select t.name, t.key, t.factor from leasehold.range_tables() t loop
+            -- The check says what attaching would else have to read the table for, under the lock.
+            execute format('create table leasehold.%I (like leasehold.%I including all, '
+                           'constraint prune_range check (%I >= %s and %I < %s))',
+                           format('%s_new%s', v_table, p_range), v_table, v_key, c_first * v_factor, v_key, c_end * v_factor);
             perform leasehold.prune_copy(v_table, p_range, false);
         end loop;
     end if;

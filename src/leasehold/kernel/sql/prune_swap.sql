@@ -10,7 +10,6 @@ declare
     c_first constant bigint := p_range << 20;
     c_end constant bigint := (p_range + 1) << 20;
     v_table text;
-    v_key text;
     v_factor bigint;
 begin
     perform set_config('lock_timeout', p_wait_ms || 'ms', true);
@@ -25,17 +24,11 @@ begin
     then
         return false;
     end if;
-    for v_table, v_key, v_factor in
-        select t.name, t.key, t.factor from leasehold.range_tables() t
-    loop
-        if p_kept then
-            perform leasehold.prune_copy(v_table, p_range, true);
-            execute format('alter table leasehold.%I add constraint prune_range check (%I >= %s and %I < %s)',
-                           format('%s_new%s', v_table, p_range), v_key, c_first * v_factor, v_key, c_end * v_factor);
-        end if;
-    end loop;
-    for v_table, v_key, v_factor in
-        select t.name, t.key, t.factor from leasehold.range_tables() t
+    if p_kept then
+        perform leasehold.prune_copy(t.name, p_range, true) from leasehold.range_tables() t;
+    end if;
+    for v_table, v_factor in
+        select t.name, t.factor from leasehold.range_tables() t
     loop
         execute format('alter table leasehold.%I detach partition leasehold.%I', v_table, format('%s_p%s', v_table, p_range));
         execute format('alter table leasehold.%I rename to %I', format('%s_p%s', v_table, p_range),
@@ -45,7 +38,6 @@ begin
                        format('%s_p%s', v_table, p_range));
         execute format('alter table leasehold.%I attach partition leasehold.%I for values from (%s) to (%s)', v_table,
                        format('%s_p%s', v_table, p_range), c_first * v_factor, c_end * v_factor);
-        execute format('alter table leasehold.%I drop constraint prune_range', format('%s_p%s', v_table, p_range));
     end loop;
     return true;
 end
