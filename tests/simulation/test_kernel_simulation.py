@@ -6,8 +6,8 @@ line, and forget to give back; keepers reap, promote, expire, sweep and fold; an
 pauses, puts off, resizes limits, bounds queues and breaks locks; submissions come again under their key; breakers open
 and are probed; statements lose their connection, their
 transaction or only their reply. Then the noise stops, the rest is worked off, and the books must balance: every run
-ended once, one effect for each accepted success, every group complete, one group for each key, every seat given back,
-every late word counted. No add that is let in passes a bound.
+ended once, one effect for each accepted success, one call for each event that a hook names, every group complete, one
+group for each key, every seat given back, every late word counted. No add that is let in passes a bound.
 
 `make test` plays as many seeds as fit its budget, `make soak` thousands (LEASEHOLD_SIMULATION_S says how long, and
 LEASEHOLD_SIMULATION_FROM which seed is the first). One seed again:
@@ -30,8 +30,9 @@ from leasehold.db.session import Session, execute
 from leasehold.db.statements import load
 from leasehold.db.target import Target
 from leasehold.errors import GroupEnded, HolderGone, NotFound, QueueFull, Refused, UsageError
-from leasehold.kernel import bounds, checks, claims, groups, pauses, runs, seats, steps
+from leasehold.kernel import bounds, checks, claims, groups, hooks, pauses, runs, seats, steps
 from leasehold.kernel.groups import WorkflowStep
+from leasehold.kernel.hooks import EVENTS, Hook
 from leasehold.kernel.steps import End, Finished, Room, Terms
 from leasehold.testing.clock import Clock
 from leasehold.testing.faults import FaultPlan
@@ -54,7 +55,12 @@ WORKFLOWS = {
     "fork": [step("a", 1, 2), step("b", 3), step("c", 3), step("d")],
     "wide": [step("a", 1, 2, 3), step("b", 4), step("c", 4), step("d", 5), step("e", 5), step("f")],
 }
-KINDS = "abcdef"
+HOOKS = {
+    "fork": [Hook(name="tell", on=("group_start", "run_start", "run_failed", "run_end", "group_end"), call="m:f",
+                  attempts_max=2)],
+    "wide": [Hook(name="tell", on=EVENTS, call="m:f", attempts_max=2), Hook(name="end", on=("group_end",), call="m:f")],
+}  # fmt: skip
+KINDS = (*"abcdef", "hook")
 KEYS = ("monday", "tuesday")
 LOCKS = ("rag:/one", "work:two")
 SHARES = ("kind:b", "kind:c")
@@ -269,7 +275,7 @@ class Play:
             "priority": self.draw.choice([0, 0, 1]),
             "seats": {self.draw.choice(kinds): self.draw.choice(LOCKS)} if self.draw.random() < 0.4 else None,
         }  # fmt: skip
-        workflow = groups.register(self.session, "test", WORKFLOWS[name])
+        workflow = groups.register(self.session, "test", WORKFLOWS[name], hooks=HOOKS.get(name, ()))
         standing = self.kernel.group_state(known) if known else None
         ended = standing is not None and (standing.completed or standing.cancelling)
         try:
@@ -360,7 +366,12 @@ class Play:
                 self.bound(group)
 
     def operate_runs(self):
-        known = sorted({step_id >> 10 for step_id in self.kernel.all_states()})
+        calls = {call.step_id: call for call in self.kernel.calls()}
+        if failed := sorted(step_id for step_id, call in calls.items() if call.state == "failed"):
+            self.seen["calls retried"] += hooks.retry(self.session, failed[:2])
+        known = sorted({step_id >> 10 for step_id in self.kernel.all_states() if step_id not in calls})
+        if not known:
+            return
         some = self.draw.sample(known, min(len(known), self.draw.choice([1, 1, 3])))
         match self.draw.randrange(3):
             case 0:
@@ -451,9 +462,10 @@ class Play:
                 if not leases:
                     break
                 self.say(self.ends([(lease.token, step_id) for lease in leases for step_id, _ in lease.steps]))
+            self.kernel.sweep()
+            groups.fold_all(self.session)  # a group that completes may want something called
             if not self.kernel.counted("delayed") and not self.kernel.counted("ready"):
                 break
-        self.kernel.sweep()
 
     def audit(self):
         """The books balance."""
@@ -462,6 +474,7 @@ class Play:
         assert self.kernel.refused() >= self.refused  # an answer that was lost is counted again
         assert seats.taken(self.session) == []
         self.seen["late words"] += sum(checks.refusals(self.session).values())
+        self.seen["calls"] += len(self.kernel.calls())  # one for each event that a hook names, as check has seen
         standing = {state for state, _ in self.kernel.all_states().values()}
         assert standing <= {"succeeded", "failed", "cancelled"}, standing
         named = self.session.fetch("select idempotency_key, group_id from leasehold.run_group")
@@ -519,10 +532,10 @@ def test_whatever_happens_in_whatever_order_nothing_is_lost_and_nothing_is_done_
             break
     print(f"{played} schedules: {dict(happened)}")
     assert only or played >= 3
-    often = {"successors", "seats", "late words"}
+    often = {"successors", "seats", "late words", "calls"}
     rarely = {
         "seats refused", "seats broken", "pauses", "probes", "runs cancelled", "runs put off", "full", "let in",
-        "keys known", "keys ended",
+        "keys known", "keys ended", "calls retried",
     }  # fmt: skip
     for names, from_schedules in ((often, 10), (rarely, 100)):  # what never happens is not tested
         assert played < from_schedules or names <= set(+happened), happened
