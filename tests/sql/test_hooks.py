@@ -310,7 +310,8 @@ def test_a_call_for_a_later_event_of_a_run_waits_for_the_earlier_one_and_for_no_
     one, two = sorted({call.run_id for call in kernel.calls()})
 
     def waits(name, event, run):
-        return hooks.waits_for(kernel.session, calls[name, event, run])
+        found = hooks.waits_for(kernel.session, calls[name, event, run])
+        return found and found[0]
 
     assert waits("tell", "run_end", one) == calls["tell", "run_start", one]
     assert waits("tell", "run_end", two) == calls["tell", "run_start", two]
@@ -320,6 +321,8 @@ def test_a_call_for_a_later_event_of_a_run_waits_for_the_earlier_one_and_for_no_
     kernel.fail(lease, only=[calls["tell", "run_start", one]])
     kernel.error(lease, only=[calls["tell", "run_start", two]])
     assert waits("tell", "run_end", one) is None  # it has ended, if badly
+    (due_s,) = [call.ready_in_s for call in kernel.calls() if call.state == "delayed"]
+    assert 0 < due_s - 0.5 < hooks.waits_for(kernel.session, calls["tell", "run_end", two])[1] <= due_s
     assert waits("tell", "run_end", two) == calls["tell", "run_start", two]
 
 

@@ -186,11 +186,11 @@ def open_groups(session: Session) -> set[int]:
     return {row[0] for row in session.fetch(load(PACKAGE, "hook_groups_open"))}
 
 
-def waits_for(session: Session, step_id: int) -> int | None:
-    """The call that comes before this one: of the same hook, for an earlier event of the same run (of the group, for an
-    event of the group), and not ended. None: nothing."""
+def waits_for(session: Session, step_id: int) -> tuple[int, float] | None:
+    """The call that comes before this one, and in how many seconds it is due: of the same hook, for an earlier event of
+    the same run (of the group, for an event of the group), and not ended. None: nothing."""
     rows = session.fetch(load(PACKAGE, "hook_call_before"), (step_id,))
-    return int(rows[0][0]) if rows else None
+    return (int(rows[0][0]), float(rows[0][1])) if rows else None
 
 
 def retry(session: Session, step_ids: Sequence[int]) -> int:

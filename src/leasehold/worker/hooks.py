@@ -165,7 +165,8 @@ def hook_kind(folders: Sequence[str] = ()) -> Kind:
 def _make(context: PageContext, lease: StepLease, runners: Runners) -> Outcome:
     before = hooks.waits_for(context.session, lease.step_id)
     if before is not None:
-        return Snooze(TURN_S, f"call {step_name(before)}, for an earlier event, goes first")
+        earlier, due_s = before
+        return Snooze(max(TURN_S, due_s + TURN_S / 2), f"call {step_name(earlier)}, for an earlier event, goes first")
     said = {**lease.item, "attempt": lease.attempt}
     return runners.call(said, float(said["timeout_s"]), context.lost)
 
