@@ -416,6 +416,11 @@ VARIANTS = {
         test_successors.test_no_more_is_leased_than_the_pool_has_room_for_and_a_lease_may_cover,
         (("limit least(v_rooms[v_pool], (v.terms ->> 1)::integer)", "limit 500"),),
     ),
+    "each kind of a pool has all of its room": Variant(
+        "lease_successors",
+        test_successors.test_kinds_of_one_pool_share_its_room,
+        (("v_rooms[v_pool] := v_rooms[v_pool] - cardinality(v_mine);", ""),),
+    ),
     "a finish passes a kind's share": Variant(
         "lease_successors",
         test_successors.test_a_successor_that_needs_a_seat_becomes_ready_and_is_claimed_with_one,

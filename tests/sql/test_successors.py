@@ -72,6 +72,14 @@ def test_pools_have_room_of_their_own(kernel):
     assert {one.kind: len(one.lease.steps) for one in done.successors} == {"b": 1, "c": 3}
 
 
+def test_kinds_of_one_pool_share_its_room(kernel):
+    group = kernel.group(steps=JOIN)
+    kernel.add(group, 4)
+    done = finish(kernel, kernel.claim("a", n=4), room(kernel, "b", "c", free=(5,)))
+    assert sorted(len(one.lease.steps) for one in done.successors) == [1, 4]
+    assert len(leased(done)) == 5
+
+
 def test_a_join_is_leased_by_the_finish_of_its_last_parent(kernel):
     group = kernel.group(steps=JOIN)
     (run,) = kernel.add(group)
