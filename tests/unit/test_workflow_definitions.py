@@ -237,6 +237,19 @@ def test_a_file_that_takes_the_name_of_another_module_is_named(folder):
     assert sys.modules["json"] is json
 
 
+def test_a_file_of_the_folder_goes_before_one_of_the_working_directory(folder, monkeypatch):
+    """Aim: a worker, started with `python -m`, finds the same module as a command does."""
+    flows = folder / "flows"
+    flows.mkdir()
+    write(flows, "wf_near.py", METHODS)
+    write(folder, "wf_near.py", "")
+    write(flows, "near.yaml", "id: near\nsteps:\n  - method: wf_near:read\n")
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend("")
+    assert list(found(flows).workflows) == ["near"]
+    assert found(flows).mistakes == []
+
+
 def test_a_parameter_set_is_checked_against_its_workflow(folder):
     write(folder, "report.yaml", FORK)
     write(folder, "small.yaml", "id: small\nworkflow: report\nparameters:\n  left: {width: 5}\n")

@@ -48,8 +48,7 @@ class Drilling:
     def __init__(self, name: str, places: Places, items: Path | None, runs: int | None) -> None:
         self.places = replace(places, modules=(*places.modules, MODULE)) if name == NAME else places
         catalog = find(self.places)
-        if name not in catalog.workflows:
-            catalog.require_sound()
+        catalog.require_sound()  # workers would not start otherwise
         self.workflow = _patient(catalog.workflow(name))
         if name == NAME and items is None:
             self.items: list[Any] = [{"n": n} for n in range(runs or RUNS)]

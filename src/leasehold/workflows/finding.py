@@ -4,7 +4,8 @@ Three places: a folder (its YAML files, and the Python files that declare workfl
 packages that name an entry point of the group `leasehold.workflows`. A module found in one of these ways gives the
 workflows that are declared in it; a package also gives the YAML files that lie in it.
 
-The folder is the last place where Python looks for modules, so that nothing in it can stand before what is installed.
+The folder is the last place but the working directory where Python looks for modules, so that nothing in it can stand
+before what is installed.
 
 What can fail: a file cannot be read, a module cannot be imported; each is a mistake of the catalog, and the rest of it
 is found all the same.
@@ -135,8 +136,12 @@ def _written(places: Places, mistakes: list[Mistake]) -> Iterator[WrittenWorkflo
 
 
 def _reachable(folder: Path) -> None:
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))
+    """Let Python look for modules in *folder*, behind what is installed and before the working directory, which stands
+    in front for `python -m` and not at all for a command: the same must be found by both."""
+    here = {"", str(Path.cwd())}
+    before = [one for one in sys.path if one not in here or one == str(folder)]
+    after = [str(Path.cwd())] if len(before) < len(sys.path) else []
+    sys.path[:] = [*before, *([] if str(folder) in before else [str(folder)]), *after]
 
 
 def _of_file(file: Path, mistakes: list[Mistake]) -> Iterator[WrittenWorkflow | WrittenSet]:
