@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -185,3 +188,18 @@ def test_a_time_box_ends_partial_with_exit_3_and_waves_of_it_converge(cli, tmp_p
     assert codes[0] == 3
     assert codes[-1] == 0
     assert cli.run("proof").code == 0
+
+
+def test_a_file_in_the_folder_that_is_called_like_a_module_is_a_document_and_never_run(cli, tmp_path):
+    """Method: an ingest from within the folder, as the installed command does it, with modules in the folder that any
+    process of ours would load if it looked for modules there."""
+    folder = write_notes(tmp_path / "notes", 2)
+    for name in ("orjson", "json", "psycopg", "leasehold", "zipfile", "pypdfium2"):
+        (folder / f"{name}.py").write_text(f"open({str(tmp_path / 'it-ran')!r}, 'w')\nraise SystemExit(3)\n")
+    (folder / "page.html").write_text("<p>read in a sandbox</p>")
+    command = [sys.executable, "-P", "-m", "leasehold", "ingest", ".", "--json"]
+    done = subprocess.run(command, cwd=folder, env=cli._environment(), capture_output=True, text=True, timeout=120,
+                          check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "it-ran").exists()
+    assert json.loads(done.stdout)["stored"] == 9

@@ -306,7 +306,7 @@ def wait_for(session: Any, group_id: int, limit_s: float | None, helper: Any, *,
 
 def worker_beside(chosen: Any, processes: int | None) -> Any:
     """`leasehold worker` as a process of its own: this one has imported the definitions, and a keeper must not."""
-    words = [sys.executable, "-m", "leasehold", "worker", "--stop-within", "10"]
+    words = [sys.executable, "-P", "-m", "leasehold", "worker", "--stop-within", "10"]
     words += ["--processes", str(processes)] if processes else []
     words += ["--home", str(chosen.home)]
     for flag, value in (("--database", chosen.database_url), ("--direct", chosen.direct_url),

@@ -49,6 +49,7 @@ def main() -> None:
     if not line:
         os._exit(EXIT_HOLDER_GONE)
     settings = json.loads(line)
+    sys.path.extend(one for one in settings["path"] if one not in sys.path)  # behind ours: it has the kinds, no more
     set_up(settings["log_level"], settings["log_format"])
     limit_memory(settings["memory_max_bytes"])
     if os.environ.get("LEASEHOLD_FAULTS"):

@@ -56,7 +56,8 @@ class Child:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             process = subprocess.Popen(
-                [sys.executable, "-m", "leasehold.worker.child", str(os.getpid())],
+                # -P: the working directory may be the folder of documents, and a file json.py in it is one of them
+                [sys.executable, "-P", "-m", "leasehold.worker.child", str(os.getpid())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[board.fd],

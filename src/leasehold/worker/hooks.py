@@ -50,7 +50,7 @@ class Runner:
 
     def __init__(self, folders: Sequence[str]) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "leasehold.worker.hook_runner", str(os.getpid()), *folders],
+            [sys.executable, "-P", "-m", "leasehold.worker.hook_runner", str(os.getpid()), *folders],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,

@@ -21,6 +21,7 @@ import contextlib
 import logging
 import signal
 import socket
+import sys
 import threading
 import time
 from collections import Counter
@@ -305,6 +306,7 @@ class Keeper:
             routes=routes.of(config.target).handed_down(),
             kinds=kinds,
             kind_options=kind_options,
+            path=sys.path,
             memory_max_bytes=config.memory_max_bytes,
             consumers=dict(consumers),
             lease={"ttl_s": config.lease.ttl_s, "heartbeat_s": config.lease.heartbeat_s},

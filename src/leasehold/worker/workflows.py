@@ -114,7 +114,7 @@ def look(places: Places) -> Looked:
     """
     if not (places.folder or places.modules or (places.installed and entry_points())):
         return Looked((), ())
-    words = [sys.executable, "-m", "leasehold.worker.workflows"]
+    words = [sys.executable, "-P", "-m", "leasehold.worker.workflows"]
     try:
         done = subprocess.run(words, input=json.dumps(asdict(places)), stdout=subprocess.PIPE, text=True,
                               timeout=LOOK_S, check=False)  # fmt: skip
