@@ -11,7 +11,7 @@ import fuzz_readers
 SOAK = os.environ.get("LEASEHOLD_TEST_SOAK") == "1"
 MUTANTS = 4_000 if SOAK else 30
 NATIVE = frozenset({"pdf", "xls"})
-"""Read by C++ and Rust, where a mutant may take the process along; a worker's keeper contains that."""
+"""Read by C++ and Rust, where a mutant may take the process along; the sandbox contains that."""
 
 
 @pytest.mark.timeout(3600 if SOAK else 300)

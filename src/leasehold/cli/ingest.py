@@ -294,6 +294,9 @@ def summary(report: Any, collection: str) -> list[str]:
         lines.append("  nothing computed: all content was known")
     if report.verdicts.get("skipped"):
         lines.append(f"  skipped: {by_reason(report.verdicts['skipped'])}")
+    if report.count("failed") > FAILURES_SHOWN:  # not all of them are named below
+        lines.append(f"  failed, {counted(report.count('failed'), 'file')}: {by_reason(report.verdicts['failed'])}:"
+                     " leasehold status --failed")  # fmt: skip
     if report.hooks:
         lines.append(f"  hooks: {'; '.join(calls_of(name, states) for name, states in report.hooks.items())}")
     if report.excluded:
