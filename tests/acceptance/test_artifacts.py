@@ -58,7 +58,12 @@ def test_show_collect_and_forget_say_what_lies_where_and_do_it_only_when_told(cl
     done = cli.run("artifact", "collect", "--older-than", "0", "--yes", "--json").json
     assert (done["collected"], done["objects"], done["away"]) == (True, 10, {})
     assert lying(place) == rows(look)
+    doctor = {one["about"]: one for one in cli.run("doctor", "--json").json["findings"]}
+    assert doctor[f"file://{place}"]["check"] == "artifacts"
+    assert doctor[f"file://{place}"]["verdict"] in ("ok", "warn")
     place.rename(tmp_path / "lost")
+    doctor = {one["about"]: one for one in cli.run("doctor", "--json").json["findings"]}
+    assert doctor[f"file://{place}"]["verdict"] == "bad"
     refused = cli.run("ingest", notes, "--set", "chunk.size=500")
     assert refused.code == 1
     assert f"leasehold artifact forget file://{place}" in refused.err

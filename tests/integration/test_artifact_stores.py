@@ -12,11 +12,12 @@ import pytest
 from documents_by_hand import HandIngest, Killed, Library
 from object_server import BUCKET, SECRET, ObjectServer, objects, the_object_server
 
+from leasehold.artifacts import keeping
 from leasehold.artifacts.folder import FolderStore
 from leasehold.artifacts.keeping import Artifacts
 from leasehold.db.target import Target
 from leasehold.documents import orphans, recipe_steps, waiting
-from leasehold.errors import ArtifactStoreAway, NotFound
+from leasehold.errors import ArtifactStoreAway, ArtifactStoreFull, NotFound
 from leasehold.kernel import holders, why
 from leasehold.options import ArtifactOptions
 from leasehold.testing.clock import Clock
@@ -31,6 +32,8 @@ N = 6
 def library(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Library]:
     """Six documents; steps that wait for a store look again soon."""
     monkeypatch.setattr(waiting, "WAIT_S", 0.02)
+    monkeypatch.setattr(keeping, "HOLD_S", 0.01)
+    monkeypatch.setattr(keeping, "HOLD_MAX_S", 0.05)
     made = Library(database, tmp_path / "folder")
     made.folder.mkdir()
     for number in range(N):
@@ -412,7 +415,42 @@ def test_a_full_disk_burns_no_attempt_and_leaves_no_part(
     assert report.outcome == "complete"
     assert len(refused) == 25
     assert attempts(library) == 1
+    assert strays(library) == 0
     assert place.lying() == rows(library)
+
+
+def test_while_a_store_is_full_or_away_nothing_is_made_for_nothing(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each result that cannot be kept was paid for. After one of them the process makes no more until some time has
+    passed, and then only when there is room for it."""
+    place = folder_place(tmp_path / "results", free_mb_min=0)
+    made = Artifacts(Target(url=library.url), place.options)
+    made.settle(library.session)
+    free = [10_000_000]
+    monkeypatch.setattr(FolderStore, "room_bytes", lambda self: free[0])
+    monkeypatch.setattr(keeping, "HOLD_S", 3600.0)
+
+    def put(number: int) -> None:
+        made.make(library.session, bytes([number] * 32), "parse", os.urandom(1000), step_id=1, token=1)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("leasehold.artifacts.folder.os.write", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
+        made.check_room(library.session)
+        with pytest.raises(ArtifactStoreFull):
+            put(1)
+    with pytest.raises(ArtifactStoreFull):
+        made.check_room(library.session)
+    assert 3500 < made.held_s <= 3600
+    monkeypatch.setattr(keeping.time, "monotonic", lambda now=keeping.time.monotonic: now() + 3600)
+    free[0] = 1500  # not enough for another one like it
+    with pytest.raises(ArtifactStoreFull):
+        made.check_room(library.session)
+    monkeypatch.setattr(keeping.time, "monotonic", lambda now=keeping.time.monotonic: now() + 3600)
+    free[0] = 10_000_000
+    made.check_room(library.session)
+    put(2)
+    assert made.held_s == 0
 
 
 def test_a_server_that_is_away_is_waited_for_and_one_that_loses_its_answers_is_asked_again(

@@ -12,7 +12,8 @@ import shutil
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from copy import copy
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from leasehold.artifacts import database
@@ -21,13 +22,28 @@ from leasehold.artifacts.folder import FolderStore
 from leasehold.artifacts.stores import MARK_TEXT, Address, Store, check_mark, new_key, new_mark, open_store
 from leasehold.db.session import Session
 from leasehold.db.target import Target
-from leasehold.errors import ArtifactStoreFull, UsageError
+from leasehold.errors import ArtifactStoreAway, ArtifactStoreFull, UsageError
 from leasehold.options import ENDPOINT, ArtifactOptions
 
 log = logging.getLogger("leasehold.artifacts")
 
 LOOK_EVERY_S = 1.0
 """How long an answer about free space is believed."""
+HOLD_S, HOLD_MAX_S = 5.0, 60.0
+"""After a result could not be kept this process makes no more for so long, doubled each time: what was made for nothing
+may have cost money."""
+ROOM_TIMES = 4
+"""Free space, in times the result that did not fit, that must be there before another one is made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """No more results until then, by the monotonic clock: the last one could not be kept, for this reason."""
+
+    until_s: float
+    for_s: float
+    size: int
+    error: ArtifactStoreAway | ArtifactStoreFull
 
 
 class Artifacts:
@@ -39,6 +55,7 @@ class Artifacts:
         self._opened: dict[int, Store] = {}
         self._current: tuple[int, Store] | None = None
         self._room: tuple[float, str] = (0.0, "")
+        self._hold: Hold | None = None
 
     # -- keeping ------------------------------------------------------------------------------------------------------
 
@@ -66,16 +83,32 @@ class Artifacts:
         key = new_key(recipe)
         database.note_stray(session, store_id, key, token)
         assert made.content is not None
-        store.put(key, made.content)
+        try:
+            store.put(key, made.content)
+        except ArtifactStoreFull as error:
+            database.cross_out(session, [(store_id, key)])  # nothing was left behind
+            self._hold_back(error, made.stored)
+            raise
+        except ArtifactStoreAway as error:
+            self._hold_back(error, made.stored)
+            raise
+        self._hold = None
         return replace(made, content=None, store_id=store_id, key=key)
 
-    def check_room(self) -> None:
-        """Be sure that there is free space for more results; asked anew after a second.
+    @property
+    def held_s(self) -> float:
+        """For how long no more results are made."""
+        return max(0.0, self._hold.until_s - time.monotonic()) if self._hold else 0.0
+
+    def check_room(self, session: Session) -> None:
+        """Be sure that one more result can be kept, before it is made. Free space is asked anew after a second.
 
         Raises:
-            ArtifactStoreFull: there is less than the settings want.
-            ArtifactStoreAway: its folder is not there.
+            ArtifactStoreFull: there is less than the settings want, or than the last one needed.
+            ArtifactStoreAway: it is away.
         """
+        if self._hold is not None:
+            self._look_again(session, self._hold)
         if not self._options.free_mb_min:
             return
         asked_s, said = self._room
@@ -84,6 +117,26 @@ class Artifacts:
             self._room = (time.monotonic(), said)
         if said:
             raise ArtifactStoreFull(said)
+
+    def _hold_back(self, error: ArtifactStoreAway | ArtifactStoreFull, size: int) -> None:
+        last = self._hold
+        for_s = min(HOLD_MAX_S, last.for_s * 2) if last else HOLD_S
+        self._hold = Hold(time.monotonic() + for_s, for_s, size, error)
+
+    def _look_again(self, session: Session, hold: Hold) -> None:
+        """Raise what held results back, unless the time is up and the store looks well."""
+        if time.monotonic() < hold.until_s:
+            raise copy(hold.error)
+        store_id, store = self._store(session)
+        try:
+            known = self.store_of(session, store_id)[1]
+            check_mark(store, known.address, known.mark)
+            free = store.room_bytes()
+            if free is not None and free < hold.size * ROOM_TIMES:
+                raise copy(hold.error)
+        except (ArtifactStoreAway, ArtifactStoreFull) as error:
+            self._hold_back(error, hold.size)
+            raise
 
     def _short_of_room(self) -> str:
         least = self._options.free_mb_min

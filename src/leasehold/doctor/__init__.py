@@ -13,6 +13,7 @@ Not here: terminals (`cli/doctor.py`), mending.
 
 from __future__ import annotations
 
+from leasehold.doctor.artifacts import check_artifacts
 from leasehold.doctor.checks import Check, Finding, Subject, Verdict, run, worst
 from leasehold.doctor.routes import check_routes, check_sessions
 from leasehold.doctor.server import check_clock, check_disk, check_migrations, check_server, check_snapshots
@@ -34,6 +35,7 @@ CHECKS: dict[str, Check] = {
     "migrations": check_migrations,
     "clock": check_clock,
     "disk": check_disk,
+    "artifacts": check_artifacts,
     "snapshots": check_snapshots,
     "partitions": check_partitions,
     "workers": check_workers,

@@ -178,7 +178,7 @@ def _claim(context: Any, work: str, wanted: Sequence[tuple[bytes, int]]) -> tupl
 
 def _computed(lease: StepLease, item: ItemRow, work: Work, recipe: bytes, keep: Keep) -> tuple[Outcome, int]:
     try:
-        keep.artifacts.check_room()  # before the work, which may cost money
+        keep.artifacts.check_room(keep.context.session)  # before the work, which may cost money
         result = work.compute(item, lambda: keep.inputs.take(work.input(item)) if work.input else b"")
         if isinstance(result, Skip):
             return result, OUTCOME_BYTES
@@ -190,7 +190,7 @@ def _computed(lease: StepLease, item: ItemRow, work: Work, recipe: bytes, keep: 
     except InputGone:
         return input_gone(item), OUTCOME_BYTES
     except (ArtifactStoreAway, ArtifactStoreFull) as error:
-        return waits(error), OUTCOME_BYTES
+        return waits(error, keep.artifacts.held_s), OUTCOME_BYTES
     return Done(Computed(work.name, recipe, made)), made.weight + OUTCOME_BYTES
 
 

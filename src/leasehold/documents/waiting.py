@@ -20,10 +20,13 @@ SAID_EVERY_S = 60.0
 _said: dict[str, float] = {}
 
 
-def waits(error: ArtifactStoreAway | ArtifactStoreFull) -> StepError:
-    """What a step ends with that could not read or keep a result. Logged once a minute."""
+def waits(error: ArtifactStoreAway | ArtifactStoreFull, held_s: float = 0.0) -> StepError:
+    """What a step ends with that could not read or keep a result, when nothing is kept for *held_s*. Logged once a
+    minute."""
     reason = NO_ROOM if isinstance(error, ArtifactStoreFull) else AWAY
     if time.monotonic() - _said.get(reason, -SAID_EVERY_S) >= SAID_EVERY_S:
         _said[reason] = time.monotonic()
         log.warning("steps wait: %s", error)
-    return StepError(reason, error.message, remedy=error.remedy, error_class=ErrorClass.RESOURCE, retry_after_s=WAIT_S)
+    return StepError(
+        reason, error.message, remedy=error.remedy, error_class=ErrorClass.RESOURCE, retry_after_s=max(WAIT_S, held_s)
+    )
