@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,7 +12,10 @@ from pathlib import Path
 import pytest
 from documents_by_hand import Library
 
+from leasehold.cli import app
 from leasehold.documents import pruning
+from leasehold.kernel import history
+from leasehold.testing.races import Race
 from leasehold.types import StepLease
 
 pytestmark = pytest.mark.one_server
@@ -78,4 +84,30 @@ def test_a_prune_in_the_middle_of_an_ingest_takes_nothing_that_it_needs(library:
         pruning.prune(library.session, older_than_s=0)
 
     assert library.ingest(between=between, page_max=2).verdicts["stored"] == {"": 6}
+    library.prove()
+
+
+def prune_command(library: Library, *options: str) -> tuple[int, dict[str, object]]:
+    """Exit code and JSON of `leasehold prune`."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        code = app.run(["prune", "--database", library.url, "--older-than", "0", "--json", *options])
+    return code, json.loads(out.getvalue())
+
+
+def test_the_command_says_what_it_would_do_and_then_does_it(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A range that somebody reads is busy: partial, exit code 3, and the next call goes on."""
+    code, would = prune_command(library, "--dry-run")
+    assert (code, would["outcome"], would["dry_run"], would["runs"]) == (0, "complete", True, 6)
+    assert library.one("select count(*) from leasehold.run") == 7
+    monkeypatch.setattr(history, "TRIES", 1)
+    with Race(library.url) as race:
+        race.begin("reader")
+        race.do("reader", lambda connection: connection.execute("select count(*) from leasehold.run").fetchall())
+        code, busy = prune_command(library)
+        assert (code, busy["outcome"], busy["runs"]) == (3, "partial", 0)
+        race.commit("reader")
+    monkeypatch.undo()
+    code, done = prune_command(library)
+    assert (code, done["outcome"], done["runs"]) == (0, "complete", 6)
     library.prove()

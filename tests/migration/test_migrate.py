@@ -273,3 +273,19 @@ async def until(holds):
     while not holds():
         assert time.monotonic() < give_up_at
         await asyncio.sleep(0.01)
+
+
+def test_events_from_before_there_were_ranges_stay_and_new_ones_follow_them(empty, monkeypatch):
+    """Method: the schema as it was before; two events; then the rest of the migrations."""
+    before = [one for one in known() if one.number < 15]
+    with monkeypatch.context() as older:
+        older.setattr(migrations, "known", lambda: before)
+        migrate(empty)
+    insert = "insert into leasehold.event (name, at) values (%s, now()) returning event_id"
+    first, second = (empty.fetch(insert, (name,))[0][0] for name in ("one", "two"))
+
+    assert "0015_history" in migrate(empty)
+
+    third = empty.fetch(insert, ("three",))[0][0]
+    assert [row[0] for row in empty.fetch("select event_id from leasehold.event order by 1")] == [first, second, third]
+    assert first < second < third
