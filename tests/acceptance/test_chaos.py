@@ -84,13 +84,15 @@ def test_an_ingest_under_every_attack_ends_in_the_digest_of_an_undisturbed_one(l
 
 @pytest.mark.timeout(900)
 def test_a_workflow_with_a_fork_a_join_two_hooks_and_a_failing_branch_ends_under_attack_as_it_does_in_peace(lab_cli):
-    """Five steps; some runs fail in one branch, some steps err once, some are killed between two checkpoints."""
+    """Five steps; some runs fail in one branch, some steps err once, some are killed between two checkpoints. Processes
+    also die while they claim and finish, so that somebody dies however fast the work is done."""
     deaths = 0
     for seed in range(1, 9):
         answer = lab_cli.run(
             "chaos", "--workflow", "drill", "--runs", "2000" if SOAK else "40", "--group", "15", "--workers", "2",
             "--for", "120s" if SOAK else "4s", "--seed", str(seed), "--kill-every", "0.8", "--drop-replies", "0.03",
-            "--rollbacks", "0.03", *(["--stop-every", "5", "--cut-every", "4"] if SOAK else []), "--json",
+            "--rollbacks", "0.03", "--fault", "kill_after@leasehold.finish=0.03", "--fault",
+            "kill_after@leasehold.claim=0.03", *(["--stop-every", "5", "--cut-every", "4"] if SOAK else []), "--json",
             timeout_s=800,
         )  # fmt: skip
         assert answer.code == 0, answer.out + answer.err
