@@ -78,3 +78,21 @@ def test_a_standing_passes_through_the_board_and_leaves_the_slots_alone():
     assert [(one.slot, one.token) for one in board.working()] == [(1, 5)], "too many names are cut"
     assert time.monotonic() - board.working()[0].started_s < 60
     board.close()
+
+
+def test_calls_of_hooks_accuse_only_who_serves_them_and_other_work_only_others():
+    """A keeper has a child for calls alone: it is not to blame for steps, nor are the others for calls that hang."""
+    call = Waiting("hook", "", 5)
+    for_calls = Standing(("hook",), Doing.LOOKING, claimed_s=NOW - 60, asked_s=NOW - 1, pulsed_s=NOW)
+    for_both = Standing(("hook", "parse"), Doing.LOOKING, claimed_s=NOW - 60, asked_s=NOW - 1, pulsed_s=NOW)
+
+    def oldest(made: Standing, *waiting: Waiting) -> int | None:
+        found = accusation(made, waiting, NOW, lambda kinds: True)
+        return found and found[1]
+
+    assert oldest(standing(), call) is None
+    assert oldest(standing(), call, STORE) == STORE.oldest
+    assert oldest(for_calls, PARSE, STORE) is None
+    assert oldest(for_calls, call, STORE) == call.oldest
+    assert oldest(for_both, call) == call.oldest
+    assert oldest(for_both, PARSE) == PARSE.oldest

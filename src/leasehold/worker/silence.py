@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from leasehold.db.line import Line
-from leasehold.kernel import silences, steps
+from leasehold.kernel import hooks, silences, steps
 from leasehold.kernel.silences import Waiting
 from leasehold.worker.standing import Doing, Standing
 
@@ -106,11 +106,20 @@ def accusation(
     standing: Standing, waiting: Sequence[Waiting], now: float, offered: Callable[[Sequence[str]], bool]
 ) -> tuple[str, int] | None:
     """Why this worker claims nothing though something waits, and the oldest step that does; None: it does its work."""
+    waiting = [one for one in waiting if _its_business(one.kind, standing.kinds)]
     if not waiting or standing.doing in (Doing.BUSY, Doing.ALONE, Doing.DRAINED):
         return None
     mine = [one for one in waiting if one.kind in standing.kinds]
     about = mine or list(waiting)
     return _reason(standing, mine, about, now, offered), min(one.oldest for one in about)
+
+
+def _its_business(kind: str, serves: Sequence[str]) -> bool:
+    """Calls of hooks have workers of their own, who serve nothing else: neither sort is to blame for what the other's
+    work waits for."""
+    if kind == hooks.KIND:
+        return kind in serves
+    return set(serves) != {hooks.KIND}
 
 
 def _reason(
