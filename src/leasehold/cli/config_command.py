@@ -40,7 +40,7 @@ def show(database: str | None, home: str | None, as_json: bool) -> int:
         ("database.disable_direct", chosen.disable_direct, chosen.origins.get("database.disable_direct", "default")),
     ]
     for name in SECTIONS:
-        section = getattr(chosen, name)
+        section = getattr(chosen, name.rpartition(".")[2])
         for one in fields(section):
             key = f"{name}.{one.name}"
             rows.append((key, getattr(section, one.name), chosen.origins.get(key, "default")))
