@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from leasehold.artifacts.folder import FolderStore
 from leasehold.artifacts.keeping import Artifacts
 from leasehold.db.target import Target
 from leasehold.documents import orphans, recipe_steps, waiting
-from leasehold.errors import ArtifactStoreAway, ArtifactStoreFull, NotFound
+from leasehold.errors import ArtifactStoreAway, ArtifactStoreFull, NotFound, UsageError
 from leasehold.kernel import holders, why
 from leasehold.options import ArtifactOptions
 from leasehold.testing.clock import Clock
@@ -475,6 +476,23 @@ def test_a_server_that_is_away_is_waited_for_and_one_that_loses_its_answers_is_a
     assert attempts(library) == 1
     assert rows(library) <= place.lying()
     assert library.ingest(artifacts=options).computed == {}
+
+
+def test_a_host_without_the_package_for_a_bucket_waits_instead_of_failing_documents(
+    library: Library, tmp_path: Path, objects: ObjectServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says what to install when it would keep results there, and leaves to other hosts what lies there already."""
+    place = bucket_place(objects, tmp_path.name)
+    library.ingest(artifacts=place.options)
+    monkeypatch.setitem(sys.modules, "leasehold.artifacts.objects", None)
+    with pytest.raises(UsageError, match="obstore"):
+        library.ingest(artifacts=place.options, chunk_size=300)
+    elsewhere = Artifacts(Target(url=library.url), ArtifactOptions())
+    recipe = bytes(library.one("select recipe from leasehold.artifact limit 1"))
+    with pytest.raises(ArtifactStoreAway) as refused:
+        elsewhere.read(library.session, [recipe])
+    assert "pip install 'leasehold[s3]'" in refused.value.remedy
+    assert len(rows(library)) == 3 * N
 
 
 def test_a_slow_server_is_no_failure(library: Library, tmp_path: Path, objects: ObjectServer) -> None:

@@ -52,7 +52,7 @@ class Artifacts:
     def __init__(self, target: Target, options: ArtifactOptions) -> None:
         self._home, self._options = target.home, options
         self._lock = threading.Lock()
-        self._opened: dict[int, Store] = {}
+        self._opened: dict[int, tuple[Store, Known]] = {}
         self._current: tuple[int, Store] | None = None
         self._room: tuple[float, str] = (0.0, "")
         self._hold: Hold | None = None
@@ -187,13 +187,16 @@ class Artifacts:
         """A store by its number, and what is known of it.
 
         Raises:
-            ArtifactStoreAway: it is not what was set up there.
+            ArtifactStoreAway: it is not what was set up there, or this host lacks the package that it needs.
         """
         with self._lock:
-            known = next(one for one in database.stores(session) if one.store_id == store_id)
             if store_id not in self._opened:
-                self._opened[store_id] = self._checked(known)
-            return self._opened[store_id], known
+                known = next(one for one in database.stores(session) if one.store_id == store_id)
+                try:
+                    self._opened[store_id] = self._checked(known), known
+                except UsageError as error:
+                    raise ArtifactStoreAway(error.message, remedy=error.remedy) from error
+            return self._opened[store_id]
 
     def _checked(self, known: Known) -> Store:
         store = open_store(known.address, mark=known.mark, timeout_s=self._options.timeout_s)
@@ -220,8 +223,9 @@ class Artifacts:
             assert known is not None
             if known.mark != mark:  # somebody else was first
                 store.delete(mark)
-        self._opened[known.store_id] = self._checked(known)
-        return known.store_id, self._opened[known.store_id]
+        store = self._checked(known)
+        self._opened[known.store_id] = store, known
+        return known.store_id, store
 
 
 def address_of(options: ArtifactOptions) -> Address:
