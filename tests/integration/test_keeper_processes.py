@@ -72,10 +72,10 @@ def story(database, tmp_path):
 # -- deaths -----------------------------------------------------------------------------------------------------------
 
 
-def test_steps_of_a_killed_child_run_elsewhere_within_a_second_and_none_of_them_is_charged(kernel, story):
+def test_steps_of_a_killed_child_run_elsewhere_long_before_its_lease_is_over_and_none_of_them_is_charged(kernel, story):
     """Method: one child holds three running steps, the other one nothing. Those three are under suspicion, so one of
     them runs at a time; the first of them counts."""
-    told = story(processes=2, consumers={"*": 3})
+    told = story(processes=2, consumers={"*": 3}, lease=LeaseOptions(ttl_s=60, heartbeat_s=0.3))
     both_are_up = told.log.with_name("both are up")
     warm_up = submit(kernel, [told.item(until=str(both_are_up)) for _ in range(6)], "gentle")
     eventually(lambda: len(told.began(*warm_up)) == 6)
@@ -90,7 +90,7 @@ def test_steps_of_a_killed_child_run_elsewhere_within_a_second_and_none_of_them_
     _, _, pid, began_s = told.began(*steps)[3]
     print(f"running elsewhere after {(began_s - killed_s) * 1000:.0f} ms")
     assert pid != victim
-    assert began_s - killed_s < 1.0
+    assert began_s - killed_s < 30, "the keeper gave them back, not the reaper"
     told.open_gate()
     eventually(lambda: ended(kernel, steps))
     assert [kernel.outcomes(step) for step in steps] == [[("succeeded", None)]] * 3
@@ -251,7 +251,7 @@ def test_stop_before_start_does_nothing_and_start_twice_starts_once(database):
     began = time.monotonic()
     idle.stop(5)
     idle.start()
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 5.0, "it did not wait for anybody"
     assert not idle.alive
     keeper = Keeper(keeper_config(database, processes=1))
     keeper.start()
@@ -267,7 +267,7 @@ def test_stop_ends_a_child_with_a_hung_function_in_time_and_charges_nothing(kern
     eventually(lambda: told.began(steps[0]))
     began = time.monotonic()
     told.keeper.stop(0.5)
-    assert time.monotonic() - began < 6.0
+    assert time.monotonic() - began < 30.0, "it did not wait for the function's minute"
     assert kernel.state(steps[0]) == "ready"
     assert kernel.attempt(steps[0]) == 1
     assert kernel.counted("lease") == 0
