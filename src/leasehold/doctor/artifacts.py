@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 from leasehold.artifacts import database
 from leasehold.artifacts.stores import check_mark, open_store
-from leasehold.db.session import Session
-from leasehold.doctor.checks import Finding, Subject, bad, warn, well
+from leasehold.doctor.checks import Finding, Subject, bad, our_session, warn, well
 from leasehold.errors import ArtifactStoreAway, UsageError
 
 SCARCE_BYTES = 2_000_000_000
@@ -15,7 +14,10 @@ LOOK_S = 5.0
 
 
 def check_artifacts(subject: Subject) -> Iterator[Finding]:
-    with Session(subject.target, application_name="leasehold doctor") as session:
+    with our_session(subject) as session:
+        if session is None:
+            yield well("results", "the database has no schema of ours yet")
+            return
         known = database.stores(session)
         strays = database.strays_total(session)
     for one in known:
