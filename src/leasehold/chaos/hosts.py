@@ -146,11 +146,11 @@ def environment(url: str, ttl_s: float, faults: str) -> dict[str, str]:
 def worker_host(name: str, url: str, ttl_s: float, faults: str, log: Path) -> Host:
     """A keeper with one child that works the synthetic workload."""
     said = {"url": url, "name": name, "lease": {"ttl_s": ttl_s, "heartbeat_s": ttl_s / 5}, "log_level": "WARNING"}
-    command = [sys.executable, "-m", "leasehold.chaos.host", str(os.getpid())]
+    command = [sys.executable, "-P", "-m", "leasehold.chaos.host", str(os.getpid())]
     return Host(name, command, environment(url, ttl_s, faults), log, said)
 
 
 def command_host(name: str, arguments: Sequence[str], url: str, ttl_s: float, faults: str, log: Path) -> Host:
     """A `leasehold` command."""
-    command = [sys.executable, "-m", "leasehold.chaos.tether", str(os.getpid()), *arguments]
+    command = [sys.executable, "-P", "-m", "leasehold.chaos.tether", str(os.getpid()), *arguments]
     return Host(name, command, environment(url, ttl_s, faults), log, None)

@@ -9,4 +9,4 @@ from leasehold.worker.lifeline import die_with_parent
 
 if __name__ == "__main__":
     die_with_parent(int(sys.argv[1]))
-    os.execv(sys.executable, [sys.executable, "-m", "leasehold", *sys.argv[2:]])
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "leasehold", *sys.argv[2:]])
