@@ -6,10 +6,13 @@ import functools
 import json
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, TextIO, TypeVar
 
 import click
@@ -112,6 +115,26 @@ def places_of(chosen: Settings) -> Any:
 def folders_of(places: Any) -> list[str]:
     """Where the functions of hooks are looked for, besides what is installed: the workflows' folder, and this one."""
     return [*([places.folder] if places.folder else ()), os.getcwd()]
+
+
+def on_signals(first: Callable[[], None], again: Callable[[], None]) -> None:
+    """At the first SIGINT or SIGTERM call *first*, at each later one *again*, on a thread of their own.
+
+    Not in the handler: that interrupts the main thread wherever it is, also within the `set` of the very event that it
+    would set, and would wait for itself for ever.
+    """
+    heard: SimpleQueue[int] = SimpleQueue()  # its put may interrupt itself
+
+    def act() -> None:
+        heard.get()
+        first()
+        while True:
+            heard.get()
+            again()
+
+    threading.Thread(target=act, name="leasehold-signals", daemon=True).start()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: heard.put(number))
 
 
 class PathThere(click.Path):

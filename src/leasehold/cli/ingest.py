@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -213,18 +212,12 @@ def warn_of_pauses(session: Any, collection: str, paths: list[Path]) -> None:
 
 def stop_on_signals(job: Any) -> None:
     """The first SIGINT or SIGTERM stops in good order, the second at once."""
-    seen = []
 
-    def handle(number: int, frame: object) -> None:
-        seen.append(number)
-        if len(seen) == 1:
-            note("stopping: running steps finish, the rest is kept for the next ingest (again to stop at once)")
-            job.stop()
-        else:
-            job.stop_now()
+    def stop() -> None:
+        note("stopping: running steps finish, the rest is kept for the next ingest (again to stop at once)")
+        job.stop()
 
-    signal.signal(signal.SIGINT, handle)
-    signal.signal(signal.SIGTERM, handle)
+    common.on_signals(stop, job.stop_now)
 
 
 def new_failures(session: Any, told: set[tuple[str, str]]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from dataclasses import asdict
 from typing import Any
@@ -104,7 +103,7 @@ def work(
         lambda happening: note(f"worker {happening.pid} {happening.what}: {happening.detail}"),
     )
     stop = threading.Event()
-    on_signals(keeper, stop)
+    common.on_signals(stop.set, keeper.stop_now)
     served = common.serve_metrics(metrics, keeper.numbers, chosen.target) if metrics is not None else None
     keeper.start()
     while not stop.wait(0.5) and keeper.alive:
@@ -122,16 +121,6 @@ def work(
             note("drained: what was held is finished")
         note(f"{ended:,} steps ended, {failed:,} failed")
     return 0
-
-
-def on_signals(keeper: Any, stop: threading.Event) -> None:
-    def handle(number: int, frame: object) -> None:
-        if stop.is_set():
-            keeper.stop_now()
-        stop.set()
-
-    signal.signal(signal.SIGINT, handle)
-    signal.signal(signal.SIGTERM, handle)
 
 
 def has_work(session: Any) -> bool:
