@@ -32,7 +32,11 @@ def package(tmp_path_factory) -> Path:
 
 
 def test_the_packages_own_tests_pass_against_the_installed_package(package):
-    environment = os.environ | {"PYTHONPATH": str(package / "site")}
+    environment = os.environ | {
+        "PYTHONPATH": str(package / "site"),
+        "LEASEHOLD_TEST_SERVERS": "18",
+        "PYTEST_ADDOPTS": "",
+    }
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(package / "words/tests")]
     done = subprocess.run(
         command, cwd=package, env=environment, capture_output=True, text=True, check=False, timeout=110

@@ -26,7 +26,7 @@ def test_the_command_that_repeats_a_run_means_the_same_run(given):
     words = shlex.split(chaos.again(options))
     assert words[:2] == ["leasehold", "chaos"]
     read = chaos.chaos.make_context("chaos", words[2:]).params
-    for name in ("home", "as_json", "debug", "direct", "attack_given_server"):
+    for name in ("home", "as_json", "debug", "direct", "log_format", "attack_given_server"):
         read.pop(name, None)
     for_, seed, database = read.pop("for_"), read.pop("seed"), read.pop("database")
     assert chaos.options_of(read, for_, seed, database) == options
