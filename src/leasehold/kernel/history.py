@@ -35,7 +35,7 @@ CLOSE_PARTS = 4
 """A range is closed when its first run is older than this part of the time that history is kept: then history stays
 for a quarter longer than asked at most, in six ranges or fewer. Every statement that runs by its generic plan locks
 every range's partition, so few are better."""
-WAIT_MS = 40
+WAIT_MS = 12
 """How long a prune may stand in the way of who adds and finishes, waiting for its lock, each time it tries."""
 TRIES = 10
 TIDY_PAGE = 2000

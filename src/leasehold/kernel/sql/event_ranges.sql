@@ -20,9 +20,13 @@ begin
          where i.inhparent = 'leasehold.event'::regclass
          order by 3
     loop
-        execute format('select max(t.at) from (select e.at from leasehold.%I e order by e.event_id desc limit 1000) t', v.relname)
-           into v_newest;
-        return query select v.n, pg_total_relation_size(v.oid), (v.n + 1) * 4194304 <= v_last + 1, v_newest, v.pending;
+        begin
+            execute format('select max(t.at) from (select e.at from leasehold.%I e order by e.event_id desc limit 1000) t', v.relname)
+               into v_newest;
+        exception when undefined_table then
+            continue;  -- another prune has dropped it since we listed them
+        end;
+        return query select v.n, coalesce(pg_total_relation_size(v.oid), 0), (v.n + 1) * 4194304 <= v_last + 1, v_newest, v.pending;
     end loop;
 end
 $$;

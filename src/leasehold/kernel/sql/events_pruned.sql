@@ -5,3 +5,4 @@ select 'events', %(range)s, leasehold.now(),
          where e.event_id >= %(range)s::bigint * 4194304 and e.event_id < (%(range)s::bigint + 1) * 4194304), 0,
        leasehold.now() - make_interval(secs => %(newest)s)
  where not exists (select from leasehold.pruned p where p.what = 'events' and p.range = %(range)s)
+on conflict do nothing  -- another prune has written it at the same moment

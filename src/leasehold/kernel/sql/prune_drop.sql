@@ -9,13 +9,15 @@ returns text language plpgsql as $$
 declare
     v_name text;
 begin
-    perform set_config('lock_timeout', '2s', true);
     for v_name in
         select c.relname from pg_class c
          where c.relnamespace = 'leasehold'::regnamespace and c.relkind = 'r' and not c.relispartition
            and c.relname ~ '_gone[0-9]+_[0-9]+$|^event_p[0-9]+$'
          order by c.oid
     loop
+        -- Longer than deadlock_timeout, so that an autovacuum makes way; but whoever finalizes the detach of a range of
+        -- events waits for our snapshot, and has the table.
+        perform set_config('lock_timeout', case when v_name ~ '^event_p' then '200ms' else '2s' end, true);
         begin
             execute format('lock table only leasehold.%I in access exclusive mode', v_name);  -- what we remember is old
             execute format('drop table leasehold.%I', v_name);

@@ -9,7 +9,7 @@
 --          lock was not got, or what was looked at has changed: try again); and how many runs are gone and kept.
 -- Cost     1,000,000 runs of one step 9 s, of which the lock 20 to 80 ms: bench/prune.py, docs/decisions.
 -- Blocks   vacuums and other prunes of the range. Under the lock: who adds, finishes or retries. It waits for that lock
---          p_wait_ms and 40 ms at most, p_tries times with a pause between; claims need none of these tables and go on.
+--          p_wait_ms at most, p_tries times with a pause between; claims wait only to read items.
 -- Fencing  nothing comes to life in a closed range but by a retry: that has the lock until it commits, and has put a step
 --          into one of the waiting tables by then, or opened a round of its group.
 create or replace function leasehold.prune_range(

@@ -6,7 +6,7 @@
 -- Fencing  none.
 create or replace function leasehold.ranges()
 returns table (range bigint, bytes bigint, closed boolean) language sql stable as $$
-    select p.n, sum(pg_total_relation_size(c.oid))::bigint,
+    select p.n, coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint,
            (p.n + 1) << 20 <= coalesce(pg_sequence_last_value('leasehold.run_seq'::regclass), 0) + 1
       from pg_inherits i
       join pg_class c on c.oid = i.inhrelid
