@@ -1,6 +1,6 @@
 """What an edit of the kernel's functions saves: the server's processor time of a step, of several versions in one run.
 
-git worktree add /tmp/before main
+git worktree add ../before main
 python bench/compare.py ../before/src/leasehold/kernel/sql src/leasehold/kernel/sql
 python bench/compare.py BEFORE AFTER --groups 100 --finish 2000
 python bench/compare.py BEFORE AFTER --page 1 --finish 1 --round 500
