@@ -142,7 +142,7 @@ def children_of(pid: int) -> list[int]:
 def poisoned(tmp_path: Path) -> dict[str, str]:
     """An environment in which reading a file that says POISON kills the process, and each reading is logged.
 
-    LEASEHOLD_TEST_SLOW_S makes each reading take that long.
+    LEASEHOLD_TEST_SLOW_S makes each reading take that long, or each of a file with LEASEHOLD_TEST_SLOW_WORD in it.
     """
     site = tmp_path / "site"
     site.mkdir()
@@ -153,7 +153,8 @@ def poisoned(tmp_path: Path) -> dict[str, str]:
         "def read(data, *, media_type, name):\n"
         "    with open(os.environ['LEASEHOLD_TEST_READS'], 'a') as log:\n"
         "        log.write(hashlib.sha256(data).hexdigest() + '\\n')\n"
-        "    time.sleep(float(os.environ.get('LEASEHOLD_TEST_SLOW_S', '0')))\n"
+        "    if os.environ.get('LEASEHOLD_TEST_SLOW_WORD', '').encode() in data:\n"
+        "        time.sleep(float(os.environ.get('LEASEHOLD_TEST_SLOW_S', '0')))\n"
         "    if b'POISON' in data:\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
         "    return real(data, media_type=media_type, name=name)\n"

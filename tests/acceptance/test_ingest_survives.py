@@ -190,6 +190,31 @@ def test_a_time_box_ends_partial_with_exit_3_and_waves_of_it_converge(cli, tmp_p
     assert cli.run("proof").code == 0
 
 
+def test_of_four_sources_a_slow_one_keeps_the_others_from_nothing(cli, databases, tmp_path, poisoned):
+    """Method: reading a file of the first source takes a second here, so that one alone would fill the time box many
+    times over. Then tight time boxes, until all is done; the digest is that of one undisturbed ingest."""
+    every = tmp_path / "every"
+    sizes = {"a-slow": 300, "b": 60, "c": 60, "d": 60}
+    folders = [write_notes(every / name, n, seed=seed) for seed, (name, n) in enumerate(sizes.items())]
+    for path in sorted(folders[0].rglob("*.md")):
+        path.write_text(path.read_text() + "\nSNAIL\n")
+    slow = {"LEASEHOLD_TEST_SLOW_WORD": "SNAIL", "LEASEHOLD_TEST_SLOW_S": "1"}
+
+    answer = cli.run("ingest", *folders, "--timeout", "10s", "--json", **poisoned, **slow)
+    assert (answer.code, answer.json["outcome"]) == (3, "partial")
+    states = {Path(one["uri"]).name: one["states"] for one in cli.run("status", "--json").json["sources"]}
+    assert [states[name] for name in ("b", "c", "d")] == [{"stored": 60}] * 3, states
+    assert states["a-slow"]["pending"] > 150, states
+
+    codes = [cli.run("ingest", *folders, "--timeout", "1s", "--json", **poisoned).code for _ in range(2)]
+    assert set(codes) <= {0, 3}
+    assert cli.run("ingest", *folders, "--json").json["outcome"] == "complete"
+    with databases.clone() as url:
+        other = Cli(url)
+        assert other.run("ingest", *folders, "--json").json["outcome"] == "complete"
+        assert digest(cli) == digest(other)
+
+
 def test_a_file_in_the_folder_that_is_called_like_a_module_is_a_document_and_never_run(cli, tmp_path):
     """Method: an ingest from within the folder, as the installed command does it, with modules in the folder that any
     process of ours would load if it looked for modules there."""

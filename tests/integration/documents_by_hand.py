@@ -81,8 +81,10 @@ class Hand:
                             leased = [StepLease(s, lease.token, a, None, lane.group_id) for s, a in lease.steps]
                             if self._between is not None:
                                 self._between(lane.kind, leased)
-                            Page(kind, leased, session, board=None, slot=0, told=lambda *_: None,
-                                 stopping=self._stop.is_set, taken_away=lambda token: False).work()  # fmt: skip
+                            page = Page(kind, leased, session, board=None, slot=0, told=lambda *_: None,
+                                        stopping=self._stop.is_set, taken_away=lambda token: False)  # fmt: skip
+                            rest = page.work()
+                            steps.release(session, [(one.token, one.step_id) for one, how in rest if how is None])
                 holders.leave(session, self.holder_id)
             except Killed:
                 self.error = None

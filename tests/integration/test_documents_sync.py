@@ -15,7 +15,7 @@ from documents_by_hand import HandIngest, Killed, Library
 
 from leasehold.db.session import Session
 from leasehold.db.target import Target
-from leasehold.documents import applying, proof, readings, recipe_steps, sync
+from leasehold.documents import applying, proof, readings, sync
 from leasehold.documents.kinds import WORKFLOW
 from leasehold.documents.recipes import Parameters
 from leasehold.documents.turns import turn
@@ -25,6 +25,7 @@ from leasehold.options import ChunkOptions, SourceOptions
 from leasehold.testing.faults import FaultPlan
 from leasehold.testing.races import deadlocks, together
 from leasehold.types import StepLease
+from leasehold.worker import pages
 
 pytestmark = pytest.mark.one_server
 
@@ -447,7 +448,7 @@ def test_a_page_that_takes_long_gives_the_rest_back_and_nothing_is_lost(library:
     none was charged, none computed twice."""
     for number in range(6):
         library.write(f"{number}.md", f"text {number}")
-    monkeypatch.setattr(recipe_steps, "PAGE_S", -1.0)
+    monkeypatch.setattr(pages, "PAGE_S", -1.0)
     report = library.ingest()
     assert report.outcome == "complete"
     assert report.computed == {"parse": 6, "chunk": 6, "embed": 6}

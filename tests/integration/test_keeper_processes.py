@@ -147,7 +147,7 @@ def test_a_cancel_by_another_process_reaches_a_running_step_within_a_heartbeat_a
 
     assert kernel.cancel_runs(steps[0] >> 10) == 1
     again = submit(kernel, [told.item()], "gentle")
-    eventually(lambda: ended(kernel, again), within_s=5, what="its consumer is free for others")
+    eventually(lambda: ended(kernel, again), what="its consumer is free for others")
     told.open_gate()
     eventually(lambda: ended(kernel, steps))
 
@@ -259,9 +259,9 @@ def test_more_consumers_than_a_board_ever_had_slots_are_all_shown(kernel, story)
 def test_stop_before_start_does_nothing_and_start_twice_starts_once(database):
     idle = Keeper(keeper_config(database))
     began = time.monotonic()
-    idle.stop(5)
+    idle.stop(60)
     idle.start()
-    assert time.monotonic() - began < 5.0, "it did not wait for anybody"
+    assert time.monotonic() - began < 30.0, "it did not wait for anybody"
     assert not idle.alive
     keeper = Keeper(keeper_config(database, processes=1))
     keeper.start()

@@ -130,8 +130,8 @@ def test_a_consumer_that_becomes_free_is_given_what_waits_in_its_pool_and_not_at
     submit(kernel, [{}] * 3, "b", "c", "d")
 
     async def story():
-        async with Worker(config(database, *chain_of(witness), consumers={"a": 1, "*": 8}, poll_max_s=60.0)) as worker:
-            await eventually_async(lambda: worker.counts.ended == 29, within_s=15)
+        async with Worker(config(database, *chain_of(witness), consumers={"a": 1, "*": 8}, poll_max_s=600.0)) as worker:
+            await eventually_async(lambda: worker.counts.ended == 29)
 
     asyncio.run(story())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import Counter
 
 import pytest
@@ -13,6 +14,7 @@ from worker_help import eventually_async, submit
 from leasehold import Kind, Worker
 from leasehold.testing.faults import FaultPlan
 from leasehold.types import Done, ErrorClass, StepError
+from leasehold.worker import claiming, pages
 
 pytestmark = pytest.mark.one_server
 
@@ -53,6 +55,30 @@ def test_the_culprit_of_a_page_of_sixty_four_is_found_by_halves(database, kernel
     asyncio.run(drain(database, kernel, [paged(page, page_max=64)], 64))
     assert [n for n, how in enumerate(outcomes(kernel, steps)) if how != "succeeded"] == [37]
     assert len(calls) == 1 + 2 * 6
+
+
+@pytest.mark.parametrize("says", [True, False])
+def test_a_page_of_slow_steps_gives_the_rest_to_others_and_the_next_ones_are_as_short_as_they_must_be(
+    database, kernel, monkeypatch, says
+):
+    """One that says which step it works on; what a function that does not has worked before its first word is kept."""
+    monkeypatch.setattr(pages, "PAGE_S", 0.05)
+    monkeypatch.setattr(claiming, "PAGE_S", 0.05)
+    given = []
+
+    def page(context, leases):
+        given.append(len(leases))
+        for index, lease in enumerate(leases):
+            if says:
+                context.begin(lease)
+            time.sleep(0.06 if says or not index else 0)
+            yield index, Done(), 0
+
+    steps = submit(kernel, [{}] * 20, "work", attempts_max=1)
+    asyncio.run(drain(database, kernel, [paged(page)], 20, consumers={"*": 1}))
+    assert outcomes(kernel, steps) == ["succeeded"] * 20
+    assert given == ([20] + [1] * 19 if says else [20])
+    assert [kernel.attempt(step) for step in steps] == [1] * 20
 
 
 def test_an_error_that_may_pass_and_is_nobodys_fault_ends_the_whole_page_with_one_call(database, kernel):

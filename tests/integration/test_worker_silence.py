@@ -13,7 +13,7 @@ from worker_help import SHORT, ended, eventually_async, submit
 from leasehold import Kind, Worker, WorkerConfig
 from leasehold.db import session as sessions
 from leasehold.db.target import Target
-from leasehold.doctor import Subject, Verdict, run
+from leasehold.doctor import Finding, Subject, Verdict, run
 from leasehold.doctor.workers import check_workers
 from leasehold.kernel import holders, pauses, silences
 from leasehold.testing.stories import Kernel
@@ -55,6 +55,10 @@ def silent(kernel: Kernel) -> list[str]:
     return [one.silent for one in holders.living(kernel.session) if one.silent]
 
 
+def look(database: str) -> list[Finding]:
+    return run(Subject(target=Target(url=database)), {"workers": check_workers})
+
+
 def warned(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [one for one in caplog.messages if "claims nothing while work waits" in one]
 
@@ -68,15 +72,14 @@ async def test_work_of_kinds_that_nobody_serves_is_reported_once_and_taken_back_
         async with worker(database, "rough"):
             await eventually_async(lambda: silent(kernel))
             assert silent(kernel) == ["it does not serve what waits (gentle); it serves rough"]
-            found = run(Subject(target=Target(url=database)), {"workers": check_workers})
-            assert [one.verdict for one in found] == [Verdict.BAD]
-            assert "gentle" in found[0].sentence
+            (found,) = look(database)
+            assert found.verdict == Verdict.BAD
+            assert "gentle" in found.sentence
             assert len(warned(caplog)) == 1
             async with worker(database, "gentle"):
                 await eventually_async(lambda: ended(kernel, steps))
                 await eventually_async(lambda: not silent(kernel))
-            found = run(Subject(target=Target(url=database)), {"workers": check_workers})
-            assert [one.verdict for one in found] == [Verdict.OK]
+            await eventually_async(lambda: look(database)[0].verdict == Verdict.OK)
 
 
 async def test_a_pause_is_named_as_the_reason(database: str, kernel: Kernel):

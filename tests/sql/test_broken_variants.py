@@ -330,6 +330,11 @@ VARIANTS = {
         test_runs.test_a_run_that_fails_while_it_is_put_off_keeps_nothing_waiting,
         (("perform leasehold.lock_runs(p_runs, null, null);", "null;"),),
     ),
+    "who puts off waits for a claim under way": Variant(
+        "run_put_off",
+        test_runs.test_who_puts_off_does_not_wait_for_a_claim_under_way,
+        (("order by y.step_id for update of y skip locked)", "order by y.step_id for update of y)"),),
+    ),
     "two adds both take the last place": Variant(
         "check_bounds",
         test_bounds.test_two_adds_at_once_do_not_both_take_the_last_place,

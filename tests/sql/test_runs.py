@@ -212,6 +212,20 @@ def test_a_run_that_fails_while_it_is_put_off_keeps_nothing_waiting(database, ke
     kernel.check()
 
 
+def test_who_puts_off_does_not_wait_for_a_claim_under_way(database, kernel):
+    claimed, waiting = kernel.add_runs(2)
+    with Race(database) as race:
+        race.begin("A")
+        lease = race.do("A", lambda c: kernel.within(c).claim(n=1))
+        assert lease.steps[0][0] == claimed * 1024
+        second = race.start("B", lambda c: kernel.within(c).put_off(claimed, waiting))
+        assert second.settles()._future.done(), "it waits"
+        race.commit("A")
+    assert second.result() == 1
+    assert [kernel.state(run * 1024) for run in (claimed, waiting)] == ["leased", "delayed"]
+    kernel.check()
+
+
 # -- retry ------------------------------------------------------------------------------------------------------------
 
 

@@ -179,5 +179,5 @@ def test_stop_reports_what_it_interrupts_and_leaves_behind_what_does_not_end():
         return took_s, sorted(pool.reports)
 
     took_s, reports = story(scenario, size=3)
-    assert took_s < 1.0
+    assert took_s < 5.0  # the deaf one would have taken ten
     assert reports == [(1, None), (3, None)]

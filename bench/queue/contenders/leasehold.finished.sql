@@ -1,5 +1,8 @@
 -- The rows that :rows runs of one step each leave behind when all have succeeded, in group :group, which is open.
 select leasehold.ensure_partitions(i) from generate_series(1, :rows + 1048576, 1048576::bigint) i;
+select setval('leasehold.event_seq', i), leasehold.ensure_events()
+    from generate_series(1, 2 * :rows::bigint + 4194304, 4194304) i;
+select setval('leasehold.event_seq', (select max(event_id) from leasehold.event));
 insert into leasehold.run (run_id, group_id) select i, :group from generate_series(1, :rows) i;
 insert into leasehold.payload (run_id, item) select i, '{"n": 0}' from generate_series(1, :rows) i;
 insert into leasehold.step (step_id, lane_id)

@@ -8,7 +8,6 @@ What a step makes of its input is a plain function (`steps`); here is only what 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -32,8 +31,6 @@ from leasehold.types import Chunk, Done, Outcome, Skip, Snooze, StepError, StepL
 WAIT_S = 1.0
 """How long a step waits for a recipe that somebody else computes, if it is not woken sooner."""
 OUTCOME_BYTES = 500
-PAGE_S = 60.0
-"""A page that has taken this long gives the rest back: others may be free, and its lease has an end."""
 TEXTS_AT_ONCE = 256
 """Chunks embedded at once: their texts and vectors are held beside the artifact that is being written."""
 
@@ -135,7 +132,6 @@ def _recipe_page(context: Any, leases: Sequence[StepLease], artifacts: Artifacts
     inputs = Inputs(context.session, artifacts, [work.input(item) for item in order] if work.input else [])
     keep = Keep(context, artifacts, inputs)
     here: dict[bytes, Outcome] = {}
-    until_s = time.monotonic() + PAGE_S
     for index, (item, lease) in enumerate(zip(known, leases, strict=True)):
         if item is None or item.sha256 is None:
             yield index, Skip(SUPERSEDED), OUTCOME_BYTES
@@ -147,8 +143,6 @@ def _recipe_page(context: Any, leases: Sequence[StepLease], artifacts: Artifacts
             yield index, _same(here[recipe], item), OUTCOME_BYTES
         elif not claimed[recipe]:
             yield index, Snooze(WAIT_S, f"another run has its {work.name}", recipe), OUTCOME_BYTES
-        elif here and time.monotonic() > until_s:
-            yield index, Snooze(0.0, "its page took long"), OUTCOME_BYTES
         else:
             context.begin(lease)
             outcome, weight = _computed(lease, item, work, recipe, keep)

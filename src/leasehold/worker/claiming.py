@@ -2,7 +2,8 @@
 
 One cycle is one visit of the claim thread: look (when there is news or the last look is old), then claim, which brings
 the items too.
-The policy, the hints and the numbers belong to the cycle under way; between cycles nobody touches them.
+The policy, the hints and the numbers belong to the cycle under way; between cycles nobody touches them. (The size of a
+lane's next page is one number, set when a page is over.)
 
 Invariant: a claim whose reply was lost is asked again, under its number, before anything else; the database answers
 with the same leases, or takes now what it had not taken. Is the answer empty, the number is used up on purpose, so that
@@ -33,10 +34,11 @@ from dataclasses import dataclass, field
 from leasehold.db.line import AWAY, Line
 from leasehold.errors import HolderGone
 from leasehold.kernel import groups, steps
-from leasehold.kernel.steps import Lane, Lease
+from leasehold.kernel.steps import PAGE_MAX, Lane, Lease
 from leasehold.types import StepLease
 from leasehold.worker.held import Ledger
 from leasehold.worker.kinds import Kind
+from leasehold.worker.pages import PAGE_S
 from leasehold.worker.policy import KindLimits, LanePolicy, LaneView
 from leasehold.worker.rationing import Ration
 from leasehold.worker.standing import Doing, Standing
@@ -70,6 +72,8 @@ class Place:
     seen_at: float = 0.0
     positions: deque[tuple[float, int]] = field(default_factory=deque)
     """(when, last position claimed), oldest first."""
+    page: int = PAGE_MAX
+    """How many of its steps a page function gets, by how long the last ones took."""
 
     def hint(self, now: float) -> int:
         self.seen_at = now
@@ -83,6 +87,10 @@ class Place:
         while len(positions) > 1 and now - positions[1][0] > HINT_AGE_S:
             positions.popleft()
         return positions[0][1] if positions and now - positions[0][0] > HINT_AGE_S else 0
+
+    def took(self, per_step_s: float) -> None:
+        """A step of the last page took so long: the next page should take `PAGE_S`, and grow by and by."""
+        self.page = max(1, min(4 * self.page, int(PAGE_S / max(per_step_s, 0.001)), PAGE_MAX))
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +196,11 @@ class Claimer:
         """The heartbeat says that the holder has ended."""
         self._gone = True
         self._wake.set()
+
+    def worked(self, lane_id: int, per_step_s: float) -> None:
+        """A page of the lane is over, and each of its steps took so long. May be called from any thread."""
+        if (place := self._places.get(lane_id)) is not None:
+            place.took(per_step_s)
 
     def drain(self, drained: bool) -> None:
         """Whether to claim no more; what is held is finished."""
@@ -415,8 +428,9 @@ class Claimer:
 
     def _request(self, lane_id: int, n: int, now: float) -> steps.LaneRequest:
         kind = self._kinds[self._lanes[lane_id].kind]
-        hint = self._places.setdefault(lane_id, Place()).hint(now)
-        n = kind.page_max if kind.paged else n
+        place = self._places.setdefault(lane_id, Place())
+        hint = place.hint(now)
+        n = min(kind.page_max, place.page) if kind.paged else n
         return steps.LaneRequest(lane_id, n, hint, kind.lease_s, kind.payload)
 
     def _learn(self, asked: Asked, claimed: steps.Claimed, now: float) -> None:

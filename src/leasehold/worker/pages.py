@@ -6,6 +6,11 @@ When the function raises before it has said which step it works on, the rest is 
 neighbours succeed. Unless it raised a `StepError` that may pass (transient, resource, timeout): that is about the page,
 and every step that is left ends with it.
 
+A page is meant to take `PAGE_S`. One whose function says which step it works on (`begin`) and that has taken longer
+gives back, uncharged, what it has not begun, so that slow steps hold a consumer for no longer than one of them takes
+and others may have the rest; the worker then asks for fewer. A function that never says may have worked them all
+before it yields the first, and is let alone.
+
 What could not be recorded, or not be given back, is answered to the caller, who tries again: nothing stays held by a
 living worker that has forgotten it.
 """
@@ -35,6 +40,7 @@ PASSES = (ErrorClass.TRANSIENT, ErrorClass.RESOURCE, ErrorClass.TIMEOUT)
 """Said of a whole page, these are no step's fault: a provider is down, or busy."""
 FLUSH_BYTES = 8_000_000
 FLUSH_S = 1.0
+PAGE_S = 2.0
 FLUSH_WATCHED_S = 3600.0
 """While results are recorded the keeper waits this long: the database's time is not the step's."""
 
@@ -82,6 +88,7 @@ class Page:
         self._pending: list[Ended] = []
         self._ran_s: list[float] = []
         self._began_s = time.monotonic()
+        self._page_began_s, self._n = self._began_s, len(leases)
         self._weight = 0
         self._flushed_at = time.monotonic()
 
@@ -102,7 +109,7 @@ class Page:
     # -- for the worker -----------------------------------------------------------------------------------------------
 
     def work(self) -> list[tuple[StepLease, Outcome | None]]:
-        """Run the function until every step has ended, the worker stops, or the lease is lost.
+        """Run the function until every step has ended, it has taken long, the worker stops, or the lease is lost.
 
         Returns:
             What is still to be recorded, or (without an outcome) to be given back.
@@ -125,8 +132,14 @@ class Page:
                 self._board.end(self._slot)
         return [*self._pending, *((lease, None) for lease in self._left.values())]
 
+    @property
+    def per_step_s(self) -> float | None:
+        """How long a step took that was worked, recording included; None when that cannot be said for single steps."""
+        worked = self._n - len(self._left)
+        return (time.monotonic() - self._page_began_s) / worked if self._begins and worked else None
+
     def _over(self) -> bool:
-        return self._stopping() or self.lost()
+        return self._stopping() or self.lost() or (self._begins and time.monotonic() - self._page_began_s > PAGE_S)
 
     def _narrow(self, leases: list[StepLease]) -> None:
         """Run *leases*; by halves, when one of them breaks the function and nobody knows which."""

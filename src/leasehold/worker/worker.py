@@ -387,7 +387,7 @@ class Worker:
         self.counts.claimed += held.left
         self.config.metrics.leased(kind.name, held.left)
         if kind.paged:
-            future = self._threads.submit(self._work_page, held, delivery.leased)
+            future = self._threads.submit(self._work_page, held, delivery)
             future.add_done_callback(lambda done: self._soon(self._page_over, held, delivery.leased, done))
         else:
             self._pool_of[kind.name].put(kind, delivery.leased)
@@ -415,15 +415,19 @@ class Worker:
         if not kind.prefetch or self._ledger.in_consumers[kind.name] <= kind.prefetch // 2:
             self._claimer.wake()  # at once: a free consumer need not wait until the end of its last step is recorded
 
-    def _work_page(self, held: Held, leased: list[StepLease]) -> Rest:
+    def _work_page(self, held: Held, delivery: Delivery) -> Rest:
         slot = self._page_slots.pop()
         try:
             with self._page_lines.borrow() as line:
-                return Page(
-                    held.kind, leased, line, board=self._board, slot=slot,
+                page = Page(
+                    held.kind, delivery.leased, line, board=self._board, slot=slot,
                     told=lambda ended, verdicts, ran_s: self._page_told(line, held, ended, verdicts, ran_s),
                     tracing=self.config.tracing, stopping=self._page_stop.is_set, taken_away=lambda token: held.lost,
-                ).work()  # fmt: skip
+                )  # fmt: skip
+                rest = page.work()
+            if (per_step_s := page.per_step_s) is not None:
+                self._claimer.worked(delivery.lease.lane_id, per_step_s)
+            return rest
         finally:
             self._page_slots.append(slot)
 
