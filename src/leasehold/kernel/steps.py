@@ -15,6 +15,7 @@ import orjson
 
 from leasehold.db.session import Connection, Session, execute
 from leasehold.db.statements import load
+from leasehold.types import StepLease
 
 PACKAGE = "leasehold.kernel"
 PAGE_MAX = 500
@@ -207,15 +208,18 @@ def accept(connection: Connection, held: Sequence[tuple[int, int]]) -> list[int]
     return [ord_ - 1 for ord_ in rows[0][0]]
 
 
-def finish(connection: Connection, ends: Sequence[End]) -> list[Verdict]:
-    """Record how steps ended, in one statement; a verdict each, in order. May be sent again."""
+def finish(connection: Connection, ends: Sequence[End] | Sequence[StepLease]) -> list[Verdict]:
+    """Record how steps ended, in one statement; a verdict each, in order. May be sent again.
+
+    Leases alone: all their steps succeeded, and there is nothing to say about it.
+    """
     verdicts = [Verdict.ACCEPTED] * len(ends)
     for ord_, verdict in execute(connection, load(PACKAGE, "call_finish"), _columns(ends)):
         verdicts[ord_ - 1] = Verdict(verdict)
     return verdicts
 
 
-def finish_and_lease(connection: Connection, ends: Sequence[End], room: Room) -> Finished:
+def finish_and_lease(connection: Connection, ends: Sequence[End] | Sequence[StepLease], room: Room) -> Finished:
     """`finish`, and lease to the same holder what that has released, as far as *room* goes.
 
     May be sent again, as it was: under the same number it answers with the same leases, as far as they are held.
@@ -234,17 +238,18 @@ def finish_and_lease(connection: Connection, ends: Sequence[End], room: Room) ->
     return Finished(verdicts, tuple(successors), released)
 
 
-def _columns(ends: Sequence[End]) -> list[list[Any]]:
+def _columns(ends: Sequence[End] | Sequence[StepLease]) -> list[list[Any]]:
     columns: list[list[Any]] = [[end.token for end in ends], [end.step_id for end in ends]]
-    if all(end.ended == "succeeded" and end.detail is None and end.wait_key is None for end in ends):
+    said = [end for end in ends if isinstance(end, End)]
+    if all(end.ended == "succeeded" and end.detail is None and end.wait_key is None for end in said):
         return [*columns, [], [], [], [], []]  # most pages: five short arrays fewer to write and to read
     return [
         *columns,
-        [end.ended for end in ends],
-        [end.reason for end in ends],
-        [end.detail for end in ends],
-        [end.delay_s for end in ends],
-        [end.wait_key for end in ends],
+        [end.ended for end in said],
+        [end.reason for end in said],
+        [end.detail for end in said],
+        [end.delay_s for end in said],
+        [end.wait_key for end in said],
     ]
 
 

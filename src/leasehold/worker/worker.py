@@ -463,8 +463,12 @@ class Worker:
 
     def _tally(self, recorded: Sequence[Recorded], released: Sequence[StepLease], over: GivenUp) -> None:
         """What was recorded, and what was given back. *over*: the errors among them that were their step's last."""
-        lost = sum(verdict is Verdict.LOST for _, _, verdict in recorded)
-        failed = sum(isinstance(outcome, StepError) and verdict is not Verdict.LOST for _, outcome, verdict in recorded)
+        lost = failed = 0
+        for _, outcome, verdict in recorded:
+            if verdict is Verdict.LOST:
+                lost += 1
+            elif isinstance(outcome, StepError):
+                failed += 1
         ended = len(recorded) - lost
         self.counts.ended += ended
         self.counts.lost += lost
