@@ -151,7 +151,7 @@ def held(options: argparse.Namespace, session: Session) -> None:
         holder = holders.join(session, kind="worker", name=f"pages of {page}", ttl_s=3600)
         for number in range(1, options.steps // page + 1):
             steps.claim(session, holder, number, [steps.LaneRequest(lane, page, 0, 3600)])
-        assert len(holders.heartbeat(session, [holder])[holder]) == options.steps // page
+        assert len(holders.heartbeat(session, [holder])[holder].tokens) == options.steps // page
         return holder
 
     for page in (500, 1):

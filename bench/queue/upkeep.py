@@ -30,7 +30,7 @@ def leasehold(url: str, held: int) -> tuple[float, float]:
             request = steps.LaneRequest(lane.lane_id, 1, 0, 600)
             assert steps.claim(session, keeps, claim_no, [request]).leases
         beats = [_timed(lambda: holders.heartbeat(session, [keeps])) for _ in range(BEATS)]
-        assert len(holders.heartbeat(session, [keeps])[keeps]) == held
+        assert len(holders.heartbeat(session, [keeps])[keeps].tokens) == held
 
         dies = holders.join(session, kind="worker", name="dies", ttl_s=1)
         for claim_no in range(1, -(-held // steps.PAGE_MAX) + 1):
