@@ -34,6 +34,7 @@ from leasehold.db.session import Session
 from leasehold.db.target import DISABLE_DIRECT, Target
 from leasehold.errors import HolderGone
 from leasehold.kernel import groups, holders
+from leasehold.kernel.holders import Kept
 from leasehold.logs import set_up
 from leasehold.options import LeaseOptions
 from leasehold.testing import clusters
@@ -83,7 +84,7 @@ class Crew:
         self.ran[step.step_id] += 1
         await asyncio.sleep(NAP_S)
 
-    def _beaten(self, sent_s: float, ids: list[int], living: dict[int, frozenset[int]]) -> None:
+    def _beaten(self, sent_s: float, ids: list[int], living: dict[int, Kept]) -> None:
         for holder_id in ids:
             if holder_id in self.workers:
                 self.workers[holder_id].beaten(sent_s, living.get(holder_id))

@@ -12,6 +12,7 @@ sys.path.append(str(Path(__file__).parents[2] / "bench/queue"))
 import history
 import processes
 import table
+import upkeep
 from plan import BARS, CONTENDERS, QUICK, ROWS, SCENARIOS
 from scenarios import Bench, Figures
 
@@ -120,3 +121,12 @@ def test_finished_rows_that_were_made_in_bulk_are_rows_as_the_kernel_leaves_them
         assert groups.add_all(session, group, [{"n": 0}, {"n": 1}]) > 1000
         assert checks.violations(session) == []
         assert groups.state(session, 1).succeeded == 1000
+
+
+@pytest.mark.one_server
+def test_holding_and_giving_back_are_measured_on_the_kernel_as_it_is(database: str):
+    """It checks by itself that all is held, and that all comes back."""
+    with Session(Target(url=database)) as session:
+        group, _ = groups.open_group(session, groups.register(session, "bench", groups.chain("noop")))
+        groups.add_all(session, group, [{"n": n} for n in range(20)])
+    assert min(upkeep.leasehold(database, 10)) > 0

@@ -18,7 +18,7 @@ from leasehold.kernel.steps import Lease
 from leasehold.types import Done, ErrorClass, Skip, Snooze, StepError, StepLease
 from leasehold.worker.board import BETWEEN, WHOLE_PAGE, Board, slots_for
 from leasehold.worker.children import Child
-from leasehold.worker.claiming import HINT_AGE_S, PAGE_MAX, PAGE_S, RESCAN_EVERY_S, Place
+from leasehold.worker.claiming import HINT_AGE_S, HINT_BEHIND, PAGE_MAX, PAGE_S, RESCAN_EVERY_S, Place
 from leasehold.worker.held import Ledger
 from leasehold.worker.keeper import STOPPED_S, Keeper, KeeperConfig
 from leasehold.worker.kinds import Kind
@@ -287,3 +287,11 @@ def test_a_hint_is_of_age_and_every_lane_is_scanned_from_its_start_again_and_aga
     assert place.hint(now + HINT_AGE_S + 0.6) == 9
     assert place.hint(now + RESCAN_EVERY_S) == 0, "from the start"
     assert place.hint(now + RESCAN_EVERY_S + 0.1) == 9
+
+
+def test_a_hint_is_younger_where_so_much_was_claimed_since_that_walking_over_it_would_take_long():
+    place, now = Place(rescan_at=9e9), 1000.0
+    place.positions.extend([(now, 7), (now, 9), (now, 8 + HINT_BEHIND)])
+    assert place.hint(now) == 7
+    place.positions.append((now, 10 + HINT_BEHIND))
+    assert place.hint(now) == 9
