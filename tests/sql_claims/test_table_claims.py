@@ -61,6 +61,23 @@ def test_shuffled_overlapping_arrays_of_eight_workers_neither_deadlock_nor_doubl
     assert deadlocks(table.url) == 0
 
 
+def test_claims_that_overlap_take_their_ids_in_one_order_and_do_not_deadlock(table: Table):
+    """Method: A has claimed the first id; B asks for all, backwards, and waits for A with nothing else in hand."""
+    ids = table.add(5)
+
+    def claim(worker: str, some: list):
+        return lambda c: [r[0] for r in c.execute("select claim_thoughts(%s, 'w', %s)", (some, worker)).fetchall()]
+
+    with Race(table.url) as race:
+        race.begin("A")
+        race.do("A", claim("a", ids[:1]))
+        race.start("B", claim("b", ids[::-1])).waits()
+        assert race.do("A", claim("a", ids[1:])) == ids[1:]
+        race.commit("A")
+        assert race.result("B") == []
+    assert deadlocks(table.url) == 0  # a claim that was a deadlock's victim begins again, and only the statistics know
+
+
 def test_unknown_null_and_repeated_ids_are_passed_over(table: Table):
     ids = table.add(3)
     assert table.claim([uuid.uuid4(), None, *ids, ids[0]]) == ids

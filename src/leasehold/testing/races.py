@@ -25,6 +25,8 @@ from leasehold.db.target import Target
 
 T = TypeVar("T")
 PATIENCE_S = 20.0
+FLUSH = "select pg_stat_force_next_flush()"
+"""A session's own part of the statistics is otherwise told up to a second later, or when its process has ended."""
 
 
 class Started(Generic[T]):
@@ -103,6 +105,8 @@ class Race:
 
     def close(self) -> None:
         for connection in (*self._connections.values(), self._observer):
+            if connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE:
+                connection.execute(FLUSH)
             connection.close()
         for thread in self._threads.values():
             thread.shutdown(wait=False, cancel_futures=True)
@@ -136,7 +140,9 @@ def together(url: str, works: Sequence[Callable[[Session], T]]) -> list[T]:
         with Session(Target(url=url)) as session:
             session.fetch("select 1")
             barrier.wait(PATIENCE_S)
-            return work(session)
+            done = work(session)
+            session.fetch(FLUSH)
+            return done
 
     with ThreadPoolExecutor(len(works)) as threads:
         futures = [threads.submit(go, work) for work in works]
@@ -144,8 +150,8 @@ def together(url: str, works: Sequence[Callable[[Session], T]]) -> list[T]:
 
 
 def deadlocks(url: str) -> int:
-    """How many deadlocks this database has seen, from the server's statistics."""
+    """How many deadlocks this database has seen, from the server's statistics; those of every ended `Race` and of all
+    that was done `together` are among them."""
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("select pg_stat_force_next_flush()")
         row = connection.execute("select deadlocks from pg_stat_database where datname = current_database()").fetchone()
         return int(row[0]) if row else 0
