@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import time
 
 from leasehold.chaos.workload import FACTORY
 from leasehold.db.target import Target
@@ -38,13 +39,13 @@ def main() -> None:
             log_level=settings["log_level"],
         )
     )
-    stop = threading.Event()
+    stop: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda number, _: stop.append(number))
     threading.Thread(target=_end_with_the_lab, daemon=True).start()
     keeper.start()
-    while not stop.wait(0.1) and keeper.alive:
-        pass
+    while not stop and keeper.alive:
+        time.sleep(0.1)
     keeper.stop(5.0)
 
 

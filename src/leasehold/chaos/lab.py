@@ -80,7 +80,7 @@ class Report:
 
 
 class Lab:
-    """One run. `interrupt` may be called from a signal handler; what the lab has made is gone when `run` returns.
+    """One run. `interrupt` may be called on any thread; what the lab has made is gone when `run` returns.
 
     Args:
         say: told each attack and, now and then, how far the work is.
@@ -410,9 +410,3 @@ def _outcome(host: Host) -> str | None:
     except ValueError:
         return None
     return body.get("outcome")
-
-
-def on_signals(lab: Lab) -> None:
-    """SIGINT and SIGTERM interrupt the lab."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: lab.interrupt())

@@ -50,7 +50,7 @@ def chaos(
     Without any attack named, most of them are on. Exit code 0 when everything held, 1 when something was broken, with
     its name and the seed; nothing is left behind.
     """
-    from leasehold.chaos.lab import Lab, on_signals
+    from leasehold.chaos.lab import Lab
 
     if home is not None:
         raise UsageError("The lab makes a home of its own and removes it; --home is not for it.",
@@ -68,7 +68,7 @@ def chaos(
     note(f"seed {options.seed}: {attacks_of(options)}")
     began = time.monotonic()
     lab = Lab(options, lambda text: note(f"{time.monotonic() - began:6.1f} s  {text}"))
-    on_signals(lab)
+    common.on_signals(lab.interrupt, lab.interrupt)
     report = lab.run()
     outcome = "interrupted" if report.interrupted else "complete" if report.held else "failed"
     if as_json:
