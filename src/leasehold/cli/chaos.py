@@ -126,6 +126,8 @@ def lines(report: Any) -> list[str]:
     hurt = ", ".join(f"{what}: {n:,}" for what, n in report.attacks.items()) or "nothing was attacked"
     said.append(f"done to it: {hurt}")
     said.append(f"workers that died, and were buried or reaped: {report.deaths:,}")
+    if report.blamed:
+        said.append(f"files blamed for deaths that were ours, and tried again: {report.blamed:,}")
     late = ", ".join(f"{n:,} by {verb}" for verb, n in sorted(report.refused.items())) or "none"
     said.append(f"late writes refused: {late}")
     for check in report.checks:
