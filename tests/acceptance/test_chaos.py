@@ -93,7 +93,7 @@ def test_files_that_are_blamed_for_deaths_are_named_and_tried_again_in_calm(lab_
     assert "1 failed because whoever read them died, and are tried again" in answer.err
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600 if SOAK else 900)
 def test_a_workflow_with_a_fork_a_join_two_hooks_and_a_failing_branch_ends_under_attack_as_it_does_in_peace(lab_cli):
     """Five steps; some runs fail in one branch, some steps err once, some are killed between two checkpoints. Processes
     also die while they claim and finish, so that somebody dies however fast the work is done."""
