@@ -239,10 +239,12 @@ def test_a_signal_to_the_command_under_a_lock_gives_the_lock_back(kernel, databa
 def test_a_command_and_all_it_has_started_end_with_lock_run_however_that_ends(kernel, database, how):
     """Or they would work on without the lock, beside the next one who has it."""
     arguments = [*LEASEHOLD, "lock", "run", LOCK, "--database", database, "--", "sh", "-c"]
+    kept = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and a child inherits that
     process = subprocess.Popen(
         [*arguments, "sleep 600 & echo $! $$; wait"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         start_new_session=True, env={**os.environ, "LEASEHOLD_LEASE_TTL_S": "2", "LEASEHOLD_LEASE_HEARTBEAT_S": "0.2"},
     )  # fmt: skip
+    signal.signal(signal.SIGHUP, kept)
     started = [int(pid) for pid in process.stdout.readline().split()]
     for _ in range(2):  # heartbeats: it is not killed in the very moment of the start
         heard = kernel.session.fetch("select max(heartbeat_at) from leasehold.holder")
