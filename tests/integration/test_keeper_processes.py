@@ -147,7 +147,7 @@ def test_a_cancel_by_another_process_reaches_a_running_step_within_a_heartbeat_a
 
     assert kernel.cancel_runs(steps[0] >> 10) == 1
     again = submit(kernel, [told.item()], "gentle")
-    eventually(lambda: ended(kernel, again), what="its consumer is free for others")
+    eventually(lambda: ended(kernel, again), within_s=20, what="its consumer is free for others")
     told.open_gate()
     eventually(lambda: ended(kernel, steps))
 

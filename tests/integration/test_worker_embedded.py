@@ -348,7 +348,7 @@ def test_a_worker_learns_within_one_heartbeat_that_its_lease_was_taken_and_inter
             await eventually_async(lambda: witness.now == 2)
             group = kernel.group_of(steps[0])
             await asyncio.to_thread(lambda: (kernel.cancel(group), kernel.sweep()))
-            await eventually_async(lambda: witness.now == 0, within_s=20)
+            await eventually_async(lambda: witness.now == 0, within_s=15)  # its time would be up after 20
 
     asyncio.run(story())
     assert sorted(interrupted) == steps
@@ -377,7 +377,7 @@ def test_a_single_cancelled_run_is_interrupted_within_a_heartbeat_and_its_neighb
             assert kernel.counted("lease") == 1
             working, waiting = next(iter(witness.runs)), (set(steps) - set(witness.runs)).pop()
             await asyncio.to_thread(lambda: kernel.cancel_runs(working >> 10, waiting >> 10))
-            await eventually_async(lambda: interrupted == [working])
+            await eventually_async(lambda: interrupted == [working], within_s=15)  # its time would be up after 20
             go_on.set()
             await eventually_async(lambda: ended(kernel, steps))
             assert witness.runs[waiting] == 0
@@ -692,7 +692,7 @@ def test_a_step_committed_behind_its_neighbours_is_found_although_the_worker_has
                     for place in worker._claimer._places.values():  # the hint is of age
                         place.positions = type(place.positions)((at - 5, last) for at, last in place.positions)
                 slow.connection.execute("rollback")
-                await eventually_async(lambda: worker.counts.ended == 31)
+                await eventually_async(lambda: worker.counts.ended == 31, within_s=20)  # a scan comes after 30
 
         asyncio.run(story())
     kernel.seal(group)

@@ -25,8 +25,7 @@ from leasehold.db.target import Target
 
 T = TypeVar("T")
 PATIENCE_S = 20.0
-FLUSH = "select pg_stat_force_next_flush()"
-"""A session's own part of the statistics is otherwise told up to a second later, or when its process has ended."""
+PACKAGE = "leasehold.testing"
 
 
 class Started(Generic[T]):
@@ -100,13 +99,13 @@ class Race:
         self.connection(name).execute("rollback")
 
     def _waits(self, pid: int) -> bool:
-        rows = self._observer.execute(load("leasehold.testing", "waiting"), (pid,)).fetchall()
+        rows = self._observer.execute(load(PACKAGE, "waiting"), (pid,)).fetchall()
         return bool(rows[0][0])
 
     def close(self) -> None:
         for connection in (*self._connections.values(), self._observer):
             if connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE:
-                connection.execute(FLUSH)
+                connection.execute(load(PACKAGE, "flush_statistics"))
             connection.close()
         for thread in self._threads.values():
             thread.shutdown(wait=False, cancel_futures=True)
@@ -141,7 +140,7 @@ def together(url: str, works: Sequence[Callable[[Session], T]]) -> list[T]:
             session.fetch("select 1")
             barrier.wait(PATIENCE_S)
             done = work(session)
-            session.fetch(FLUSH)
+            session.fetch(load(PACKAGE, "flush_statistics"))
             return done
 
     with ThreadPoolExecutor(len(works)) as threads:
@@ -153,5 +152,5 @@ def deadlocks(url: str) -> int:
     """How many deadlocks this database has seen, from the server's statistics; those of every ended `Race` and of all
     that was done `together` are among them."""
     with psycopg.connect(url, autocommit=True) as connection:
-        row = connection.execute("select deadlocks from pg_stat_database where datname = current_database()").fetchone()
+        row = connection.execute(load(PACKAGE, "deadlocks")).fetchone()
         return int(row[0]) if row else 0
